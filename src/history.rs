@@ -13,7 +13,7 @@ use std::collections::vec_deque::VecDeque;
 
 use bytes::Bytes;
 
-use crate::journal::{Codec, Journal, JournalError, Kind, SliceRecord};
+use crate::journal::{Codec, Journal, JournalError, SliceKind, SliceRecord};
 use crate::merge::{Entry, Swept, SweptCell, Write};
 use crate::model::{
     AccountId, Cell, ColumnIndex, Elements, ExpiryS, Row, Scope, TableIndex, TimestampUs,
@@ -117,23 +117,23 @@ impl<'a> Histories<'a> {
         let mut newest = HashMap::new();
         for record in journal.slices(group)? {
             let by_key = match record.kind {
-                Kind::Merge | Kind::Mention => {
+                SliceKind::Merge | SliceKind::Mention => {
                     merges.push_back(record);
                     continue;
                 }
-                Kind::Sweep => &mut swept,
-                Kind::Raise => &mut raised,
-                Kind::Repair | Kind::Undo => continue,
+                SliceKind::Sweep => &mut swept,
+                SliceKind::Raise => &mut raised,
+                SliceKind::Repair | SliceKind::Undo => continue,
             };
             let slice = codec.decode_sweep(&journal.body(record.id)?);
             let slice = slice.map_err(|what| JournalError::of_group(group, what))?;
-            if record.kind == Kind::Sweep {
+            if record.kind == SliceKind::Sweep {
                 newest.clear();
             }
             for mut row in slice.rows {
                 row.expire(now);
                 let shared = (row.table, spec.tables[row.table].shared_key(&row.key));
-                if record.kind == Kind::Sweep {
+                if record.kind == SliceKind::Sweep {
                     *newest.entry(shared.clone()).or_default() += 1;
                 }
                 by_key.entry(shared).or_default().push(row);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tributary::journal::memory::NoJournal;
-use tributary::journal::{Codec, Intent, Kind, State};
+use tributary::journal::{Codec, Intent, SliceKind, State};
 use tributary::merge::{Announced, Completion, Entry, PartitionDelete, Slice, Write};
 use tributary::model::{AccountId, Cell, CqlType, Pair, Row, Scope, TableIndex, Tally};
 use tributary::spec::Spec;
@@ -76,7 +76,7 @@ impl Example {
             pairs: vec![Pair { from, into: survivor.clone(), line: 2 }],
             survivor,
             t: 1_790_000_000_000_000,
-            kind: Kind::Merge,
+            kind: SliceKind::Merge,
             completes: true,
             tally,
             scopes: self.codec.encode_scopes(&[(1, vec![scope(0), scope(1)])]),

@@ -15,7 +15,7 @@ use tributary::journal::{Journal, SqliteJournal};
 use tributary::latency::Recorder;
 use tributary::model::{AccountType, now_us};
 use tributary::pace::{InFlight, Pace};
-use tributary::pipeline::{AsOf, Context, Known, Limits, Operations, Progress, run as merge};
+use tributary::pipeline::{AsOf, Context, GroupCounts, Known, Limits, Operations, run as merge};
 use tributary::spec::RawSpec;
 use tributary::{pairs, plan};
 
@@ -60,7 +60,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     let context = Context::new(spec, storage, EventSink::Discard, journal, recorder, pace, as_of)?;
     let (context, (_stop, stopped)) = (Arc::new(context), watch::channel(false));
     let merging = Instant::now();
-    let (known, progress) = (Known::default(), Progress::default());
+    let (known, progress) = (Known::default(), GroupCounts::default());
     let failed = |_: &_, reason: &_| Err(format!("{reason:?}"));
     let (outcome, failure) =
         merge(&context, &plan, &known, Limits::default(), &progress, stopped, failed).await;

@@ -12,7 +12,7 @@ use super::terminal::Terminal;
 use crate::report::{Configuration, SettingFacts, SettingOrigin, config_json, config_text};
 use crate::run::RunDir;
 use crate::secret::REDACTED;
-use crate::setting::{Described, Kind, Layer, Layers, Origin};
+use crate::setting::{Described, Layer, Layers, Origin, ValueKind};
 
 /// Runs `config`. What is wrong with the settings is told after they have been printed.
 pub(super) fn run(
@@ -44,14 +44,14 @@ pub(super) fn run(
 /// Every setting, then the properties of tables.
 fn in_effect(layers: &Layers) -> Vec<SettingFacts> {
     let rows = catalogue::all().map(Described::row).filter(|row| row.is_in(Layer::File));
-    let (tables, rows): (Vec<_>, Vec<_>) = rows.partition(|row| row.kind == Kind::Table);
+    let (tables, rows): (Vec<_>, Vec<_>) = rows.partition(|row| row.kind == ValueKind::Table);
     let settings = rows.into_iter().map(|row| match layers.written(row) {
         None => {
             let default = Some(row.default).filter(|default| !default.is_empty());
             SettingFacts::new(row.name, default.map(str::to_owned), SettingOrigin::Default)
         }
         Some(given) => {
-            let text = if row.kind == Kind::Secret { REDACTED } else { &given.text };
+            let text = if row.kind == ValueKind::Secret { REDACTED } else { &given.text };
             SettingFacts::new(row.name, Some(text.to_owned()), shown(&given.origin))
         }
     });

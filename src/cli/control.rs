@@ -13,7 +13,7 @@ use super::progress::clock;
 use super::terminal::Terminal;
 use super::{Exit, Failure};
 use crate::advice::Advice;
-use crate::live::{self, Answer, Order, SocketError};
+use crate::live::{self, Order, Reply, SocketError};
 use crate::pace::Held;
 use crate::run::{RunDir, files};
 
@@ -41,7 +41,7 @@ pub(super) fn status(run: &Path, json: bool, terminal: &Terminal) -> Result<Exit
     print(&text, terminal)
 }
 
-fn asked(run: &Path, order: Option<Order>) -> Result<Answer, Failure> {
+fn asked(run: &Path, order: Option<Order>) -> Result<Reply, Failure> {
     // A path that is no run is told as such.
     RunDir::record(run)?;
     let answer = live::ask(run, order).map_err(|error| match ended(run, &error) {
@@ -88,8 +88,8 @@ fn print(text: &str, terminal: &Terminal) -> Result<Exit, Failure> {
 }
 
 /// The figures, and the address of the live page among them.
-fn with_address(answer: Answer) -> Value {
-    let Answer { address, mut status, .. } = answer;
+fn with_address(answer: Reply) -> Value {
+    let Reply { address, mut status, .. } = answer;
     if let Some(fields) = status.as_object_mut() {
         fields.insert("live_page".to_owned(), address.map_or(Value::Null, Value::String));
     }
@@ -97,7 +97,7 @@ fn with_address(answer: Answer) -> Value {
 }
 
 /// The figures in a few lines.
-fn in_lines(answer: &Answer) -> String {
+fn in_lines(answer: &Reply) -> String {
     let shown = &answer.status;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let count = |name: &str| shown["groups"][name].as_u64().unwrap_or_default();

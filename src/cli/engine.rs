@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::{Console, Failure, Progress, RunSettings, Snapshot, register};
+use super::{Console, Failure, ProgressDisplay, RunSettings, Snapshot, register};
 use crate::cluster::{ClusterRegister, Store};
 use crate::events::Scope;
 use crate::journal::Journal;
@@ -31,7 +31,7 @@ pub(super) struct Engine {
     /// Events that were acknowledged.
     pub(super) acknowledged: Arc<AtomicU64>,
     /// How many groups have ended.
-    pub(super) progress: Arc<pipeline::Progress>,
+    pub(super) progress: Arc<pipeline::GroupCounts>,
     /// Whether the server has told how many tombstones a read may meet.
     pub(super) reports_tombstones: bool,
     /// How long each table keeps its tombstones, in seconds.
@@ -39,7 +39,7 @@ pub(super) struct Engine {
 }
 
 /// What is to be merged.
-pub(super) struct Work<'a> {
+pub(super) struct ToMerge<'a> {
     pub(super) plan: &'a Plan,
     pub(super) known: &'a Known,
     pub(super) settings: &'a RunSettings,
@@ -58,7 +58,7 @@ pub(super) struct Merged {
     pub(super) took: Duration,
 }
 
-impl Work<'_> {
+impl ToMerge<'_> {
     /// How many groups are left to be done.
     pub(super) fn left(&self) -> usize {
         let total = self.plan.len().min(self.settings.work.limits.groups);
@@ -83,12 +83,12 @@ impl Engine {
     /// Waits until the first group may be read, then runs all that are left to be done.
     pub(super) async fn merge(
         &self,
-        work: Work<'_>,
+        work: ToMerge<'_>,
         failures: &mut Failures,
         console: &Console,
     ) -> Merged {
         let left = work.left();
-        let Work { plan, known, settings, mut stop } = work;
+        let ToMerge { plan, known, settings, mut stop } = work;
         let limits = settings.work.limits;
         if left > 0 {
             tokio::select! {
@@ -98,7 +98,7 @@ impl Engine {
         }
         let began = Instant::now();
         console.status.enter(Phase::Merging);
-        let shown = Progress::start(console, self.snapshot(left as u64));
+        let shown = ProgressDisplay::start(console, self.snapshot(left as u64));
         let mut reasons = FailureReasons::default();
         let mut failed = HashSet::new();
         let on_failure = |group: &Group, Reason { reason, class }: &Reason| {

@@ -8,7 +8,7 @@ use anyhow::anyhow;
 
 use super::Failure;
 use crate::cluster::ReadStore;
-use crate::journal::{Codec, Journal, Kind};
+use crate::journal::{Codec, Journal, SliceKind};
 use crate::moment::Moment;
 use crate::ranking::{Ranked, Ranking};
 use crate::readable;
@@ -55,7 +55,7 @@ pub(super) fn hottest(
         return Ok(Vec::new());
     }
     for from in (0..groups).step_by(WINDOW) {
-        for slice in journal.slices_between(Kind::Merge, from, from + WINDOW)? {
+        for slice in journal.slices_between(SliceKind::Merge, from, from + WINDOW)? {
             let scopes = codec.decode_scopes(&slice.scopes);
             let scopes = scopes.map_err(|what| Failure::failed(anyhow!(what)))?;
             for scope in scopes {

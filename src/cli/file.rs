@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::catalogue;
 use crate::advice::Advice;
-use crate::setting::{Given, Kind, Layer, Origin, Row, SettingsError};
+use crate::setting::{Given, Layer, Origin, SettingRow, SettingsError, ValueKind};
 
 /// Reads the file; nothing is checked but its shape.
 ///
@@ -36,7 +36,7 @@ fn parse(text: &str, path: &Path) -> Result<Vec<Given>, SettingsError> {
         let row = catalogue::find(key.get_ref()).filter(|row| row.is_in(Layer::File));
         match (row, value.get_ref()) {
             (None, _) => return Err(source.unknown(key)),
-            (Some(Row { kind: Kind::Table, name, .. }), DeValue::Table(properties)) => {
+            (Some(SettingRow { kind: ValueKind::Table, name, .. }), DeValue::Table(properties)) => {
                 flatten(name, properties, &source, &mut found)?;
             }
             (Some(row), written) => {
@@ -81,17 +81,19 @@ fn scalar(value: &DeValue<'_>) -> Option<String> {
 }
 
 /// The text of a value as its setting may be written, or what was expected.
-fn value_of(row: &Row, written: &DeValue<'_>, file: &Path) -> Result<String, String> {
+fn value_of(row: &SettingRow, written: &DeValue<'_>, file: &Path) -> Result<String, String> {
     let text = match (row.kind, written) {
         // From the folder of this file.
-        (Kind::Path, DeValue::String(path)) => {
+        (ValueKind::Path, DeValue::String(path)) => {
             let folder = file.parent().unwrap_or(Path::new(""));
             Some(folder.join(path.as_ref()).to_string_lossy().into_owned())
         }
-        (Kind::Switch, DeValue::Boolean(_))
-        | (Kind::Number | Kind::Count, DeValue::Integer(_) | DeValue::Float(_)) => scalar(written),
-        (Kind::Switch | Kind::Table, _) => None,
-        (Kind::List, DeValue::Array(items)) => {
+        (ValueKind::Switch, DeValue::Boolean(_))
+        | (ValueKind::Number | ValueKind::Count, DeValue::Integer(_) | DeValue::Float(_)) => {
+            scalar(written)
+        }
+        (ValueKind::Switch | ValueKind::Table, _) => None,
+        (ValueKind::List, DeValue::Array(items)) => {
             let texts = items.iter().map(|item| item.get_ref().as_str());
             texts.collect::<Option<Vec<_>>>().map(|texts| texts.join(","))
         }
@@ -99,11 +101,13 @@ fn value_of(row: &Row, written: &DeValue<'_>, file: &Path) -> Result<String, Str
         _ => None,
     };
     text.ok_or_else(|| match row.kind {
-        Kind::Switch => "true or false".to_owned(),
-        Kind::Number | Kind::Count => "a number or text in quotes".to_owned(),
-        Kind::List => "text in quotes or a list of such texts".to_owned(),
-        Kind::Table => format!("a table: [{}]", row.name),
-        Kind::Text | Kind::Optional(_) | Kind::Path | Kind::Secret => "text in quotes".to_owned(),
+        ValueKind::Switch => "true or false".to_owned(),
+        ValueKind::Number | ValueKind::Count => "a number or text in quotes".to_owned(),
+        ValueKind::List => "text in quotes or a list of such texts".to_owned(),
+        ValueKind::Table => format!("a table: [{}]", row.name),
+        ValueKind::Text | ValueKind::Optional(_) | ValueKind::Path | ValueKind::Secret => {
+            "text in quotes".to_owned()
+        }
     })
 }
 

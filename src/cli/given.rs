@@ -8,7 +8,9 @@ use clap::parser::ValueSource;
 use super::catalogue::{self, output::CONFIG};
 use super::file;
 use crate::secret::{REDACTED, is_secret};
-use crate::setting::{Described, Given, Kind, Layer, Layers, Origin, Row, SettingsError};
+use crate::setting::{
+    Described, Given, Layer, Layers, Origin, SettingRow, SettingsError, ValueKind,
+};
 
 /// Reads all three.
 ///
@@ -25,18 +27,18 @@ pub(super) fn layers(
     }
 }
 
-fn rows() -> impl Iterator<Item = &'static Row> {
+fn rows() -> impl Iterator<Item = &'static SettingRow> {
     catalogue::all().map(Described::row)
 }
 
 /// Whether the command has the flag of a setting.
-fn has_flag(matches: &ArgMatches, row: &Row) -> bool {
+fn has_flag(matches: &ArgMatches, row: &SettingRow) -> bool {
     matches.try_contains_id(row.name).is_ok()
 }
 
 fn flags(matches: &ArgMatches) -> Result<Vec<Given>, SettingsError> {
     let mut given = Vec::new();
-    let is_given = |row: &&Row| {
+    let is_given = |row: &&SettingRow| {
         has_flag(matches, row) && matches.value_source(row.name) == Some(ValueSource::CommandLine)
     };
     for row in rows().filter(is_given) {
@@ -45,11 +47,11 @@ fn flags(matches: &ArgMatches) -> Result<Vec<Given>, SettingsError> {
         let of_row = |text: String| vec![(row.name.to_owned(), text)];
         let found = match row.kind {
             // Of two with one name the later one wins.
-            Kind::Table => {
+            ValueKind::Table => {
                 texts.iter().rev().map(|text| property(row, text)).collect::<Result<_, _>>()?
             }
-            Kind::Switch => of_row("true".to_owned()),
-            Kind::Count => of_row(matches.get_count(row.name).min(2).to_string()),
+            ValueKind::Switch => of_row("true".to_owned()),
+            ValueKind::Count => of_row(matches.get_count(row.name).min(2).to_string()),
             _ => of_row(texts.join(",")),
         };
         let origin = Origin::Flag(row.flag());
@@ -63,7 +65,7 @@ fn flags(matches: &ArgMatches) -> Result<Vec<Given>, SettingsError> {
 }
 
 /// The key and the value of `name=value`.
-fn property(row: &Row, text: &str) -> Result<(String, String), SettingsError> {
+fn property(row: &SettingRow, text: &str) -> Result<(String, String), SettingsError> {
     match text.split_once('=') {
         Some((name, value)) if !name.trim().is_empty() => {
             Ok((format!("{}.{}", row.name, name.trim()), value.to_owned()))
@@ -85,13 +87,13 @@ fn variables(
     let named = |(name, text): (OsString, OsString)| Some((name.into_string().ok()?, text));
     let mut variables: Vec<_> = environment.filter_map(named).collect();
     variables.sort();
-    let is_read = |row: &&Row| {
+    let is_read = |row: &&SettingRow| {
         row.is_in(Layer::Environment) && (!row.is_in(Layer::Flag) || has_flag(matches, row))
     };
     let rows: Vec<_> = rows().filter(is_read).map(|row| (row, row.variable())).collect();
     let given = variables.into_iter().filter_map(|(name, text)| {
         let key = rows.iter().find_map(|(row, variable)| match row.kind {
-            Kind::Table => {
+            ValueKind::Table => {
                 let property = name.strip_prefix(variable)?.strip_prefix('_')?;
                 Some(format!("{}.{}", row.name, property.to_lowercase().replace('_', ".")))
             }

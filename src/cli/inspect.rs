@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use super::engine::under_way;
 use super::progress::{Rates, Stage};
 use super::{
-    Console, Exit, Failure, InspectSettings, PlanSettings, Progress, ScanSnapshot, Snapshot,
+    Console, Exit, Failure, InspectSettings, PlanSettings, ProgressDisplay, ScanSnapshot, Snapshot,
 };
 use crate::cluster::{Cluster, ReadStore, RegisterReader};
 use crate::latency::Recorder;
@@ -69,7 +69,7 @@ pub(super) async fn run(
     };
     let began = Instant::now();
     let total = inspect.sample.unwrap_or(usize::MAX).min(plan.len());
-    let progress = Arc::new(pipeline::Progress::default());
+    let progress = Arc::new(pipeline::GroupCounts::default());
     let shown = reading.progress(total as u64, &progress, console);
     let inspected = pipeline::inspect(&reading.context, plan, selection, &progress, stop).await;
     shown.finish();
@@ -159,11 +159,11 @@ impl Reading {
     fn progress(
         &self,
         groups_total: u64,
-        progress: &Arc<pipeline::Progress>,
+        progress: &Arc<pipeline::GroupCounts>,
         console: &Console,
-    ) -> Progress {
+    ) -> ProgressDisplay {
         let (context, progress) = (Arc::clone(&self.context), Arc::clone(progress));
-        Progress::start(console, move || {
+        ProgressDisplay::start(console, move || {
             let (scanning, retries) = (&context.scanning, context.retries());
             let scan = ScanSnapshot {
                 ranges_total: scanning.total.load(Ordering::Relaxed),

@@ -11,7 +11,7 @@ use super::replan::replan;
 use super::{Exit, Failure, Terminal};
 use crate::journal::{Journal, SqliteJournal};
 use crate::model::{AccountId, Group};
-use crate::report::{Found, KnownGroup, Lookup, Rendered, Unreadable};
+use crate::report::{AccountGroup, KnownGroup, Lookup, Rendered, Unreadable};
 use crate::run::{RUNS, RunDir, RunError, RunRecord, copy_of_pairs, files};
 
 /// Runs `lookup`.
@@ -97,7 +97,7 @@ fn runs(root: &Path) -> Result<Vec<PathBuf>, Failure> {
 
 /// What one run knows of the account: from its journal, or else, if not all groups have been begun,
 /// from its pairs. An id may be spelt in any way of the run's type; what is none of that type is not in the run.
-fn look_into(run: &Path, id: &str) -> Result<Option<Found>, Failure> {
+fn look_into(run: &Path, id: &str) -> Result<Option<AccountGroup>, Failure> {
     let record = RunDir::record(run)?;
     let journal = SqliteJournal::open_read_only(&run.join(files::JOURNAL))?;
     let Some(account) = AccountId::parse(journal.accounts(), id) else { return Ok(None) };
@@ -112,7 +112,7 @@ fn look_into(run: &Path, id: &str) -> Result<Option<Found>, Failure> {
             reason: group.reason.as_deref(),
             changed_at_ms: Some(group.changed_at_ms),
         };
-        return Ok(Some(Found::new(&account, record.id, run, &known)));
+        return Ok(Some(AccountGroup::new(&account, record.id, run, &known)));
     }
     let known = journal.states()?.len();
     let groups = journal.meta(identity::GROUPS)?;
@@ -126,9 +126,9 @@ fn look_into_plan(
     run: &Path,
     record: &RunRecord,
     account: &AccountId,
-) -> Result<Option<Found>, Failure> {
+) -> Result<Option<AccountGroup>, Failure> {
     let group = planned(run, record, account)?;
-    Ok(group.map(|group| Found::new(account, record.id.clone(), run, &of_plan(&group))))
+    Ok(group.map(|group| AccountGroup::new(account, record.id.clone(), run, &of_plan(&group))))
 }
 
 /// The group of the plan that an account is part of, from the run's copy of its pairs.

@@ -74,7 +74,7 @@ pub(crate) use again::Again;
 pub(crate) use bound::Bound;
 pub(crate) use console::Console;
 pub(crate) use exit::{Exit, Failure};
-pub(crate) use progress::{Progress, ScanSnapshot, Snapshot};
+pub(crate) use progress::{ProgressDisplay, ScanSnapshot, Snapshot};
 pub(crate) use register::Lease;
 pub(crate) use settings::{
     ApplySettings, InputSettings, InputSource, InspectSettings, OutputSettings, PlanSettings,

@@ -85,12 +85,12 @@ pub(crate) struct Rates {
 
 /// Shows progress until it is finished or dropped.
 #[derive(Debug)]
-pub(crate) struct Progress {
+pub(crate) struct ProgressDisplay {
     ticking: JoinHandle<()>,
     bar: Option<ProgressBar>,
 }
 
-impl Progress {
+impl ProgressDisplay {
     /// Begins to show progress, in the background of the current runtime: a bar if standard error is a
     /// terminal (unless `--quiet`), and log lines in any case.
     pub(crate) fn start<S: Stage>(
@@ -137,7 +137,7 @@ impl Progress {
     pub(crate) fn finish(self) {}
 }
 
-impl Drop for Progress {
+impl Drop for ProgressDisplay {
     fn drop(&mut self) {
         self.ticking.abort();
         if let Some(bar) = &self.bar {

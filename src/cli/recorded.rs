@@ -18,7 +18,7 @@ use crate::pairs::{self, Format};
 use crate::register::OfPlan;
 use crate::run::{RunError, RunRecord, copy_of_pairs, files};
 use crate::secret::REDACTED;
-use crate::setting::{Command, Described, Given, Kind, Layers, Origin, SettingsError, recall};
+use crate::setting::{Command, Described, Given, Layers, Origin, SettingsError, ValueKind, recall};
 use crate::spec::RawSpec;
 
 /// What ids are read as.
@@ -128,7 +128,7 @@ pub(super) fn recalled(
             }
             continue;
         };
-        if row.kind == Kind::Table {
+        if row.kind == ValueKind::Table {
             for (name, value) in kept.as_object().into_iter().flatten() {
                 let key = format!("{}.{name}", row.name);
                 add(key.clone(), &key, recall(value).unwrap_or_default());
@@ -236,7 +236,7 @@ fn as_flags(
 ) -> Vec<String> {
     let mut flags = Vec::new();
     for row in settings.map(Described::row) {
-        if row.kind == Kind::Table {
+        if row.kind == ValueKind::Table {
             let prefix = format!("{}.", row.name);
             for given in given.iter().filter(|given| given.text != REDACTED) {
                 if let Some(name) = given.key.strip_prefix(&prefix) {
@@ -247,8 +247,8 @@ fn as_flags(
         }
         let Some(given) = given.iter().find(|given| given.key == row.name) else { continue };
         match row.kind {
-            Kind::Switch if given.text == "true" => flags.push(row.flag()),
-            Kind::Switch => {}
+            ValueKind::Switch if given.text == "true" => flags.push(row.flag()),
+            ValueKind::Switch => {}
             _ if given.text == row.default => {}
             _ => flags.extend([row.flag(), given.text.clone()]),
         }

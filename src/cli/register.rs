@@ -21,7 +21,7 @@ use crate::model::{AccountId, AccountType, Group, Pair};
 use crate::pairs::{Followed, Rule};
 use crate::pipeline::{Barred, Known, others};
 use crate::plan::{Plan, Refusal};
-use crate::register::{Archive, Later, Lineage, OfPlan, Register, Verdict};
+use crate::register::{Archive, Later, Lineage, Obstacle, OfPlan, Register};
 use crate::report::{AtWork, Leased, Rendered};
 use crate::run::RunId;
 use crate::spec::Spec;
@@ -248,7 +248,7 @@ pub(super) fn barred(
     known: &Known,
     journal: &dyn Journal,
 ) -> Result<Barred, Failure> {
-    let say = |verdict: &Verdict| format!("{}: {}", rule(verdict).name(), sentence(verdict));
+    let say = |verdict: &Obstacle| format!("{}: {}", rule(verdict).name(), sentence(verdict));
     Ok(others::barred(lineage, plan, known, journal, say)?)
 }
 
@@ -274,32 +274,32 @@ pub(super) async fn forget_unwritten(
 }
 
 /// The rule by which a pair is not merged.
-fn rule(verdict: &Verdict) -> Rule {
+fn rule(verdict: &Obstacle) -> Rule {
     match verdict {
-        Verdict::Busy { is_lost: false, .. } => Rule::Busy,
-        Verdict::Busy { is_lost: true, .. } => Rule::LostRun,
-        Verdict::Cycle { .. } => Rule::Cycle,
-        Verdict::MergedEarlier { .. } => Rule::MergedEarlier,
-        Verdict::AmbiguousEarlier { .. } => Rule::AmbiguousEarlier,
+        Obstacle::Busy { is_lost: false, .. } => Rule::Busy,
+        Obstacle::Busy { is_lost: true, .. } => Rule::LostRun,
+        Obstacle::Cycle { .. } => Rule::Cycle,
+        Obstacle::MergedEarlier { .. } => Rule::MergedEarlier,
+        Obstacle::AmbiguousEarlier { .. } => Rule::AmbiguousEarlier,
     }
 }
 
 /// Why a group is not merged.
-fn sentence(verdict: &Verdict) -> String {
+fn sentence(verdict: &Obstacle) -> String {
     match verdict {
-        Verdict::Busy { account, run, is_lost: false } => {
+        Obstacle::Busy { account, run, is_lost: false } => {
             format!("run {run} has not ended with '{account}': resume or undo it first")
         }
-        Verdict::Busy { account, run, is_lost: true } => {
+        Obstacle::Busy { account, run, is_lost: true } => {
             format!("'{account}' was left half merged by run {run}, which is lost")
         }
-        Verdict::Cycle { run } => {
+        Obstacle::Cycle { run } => {
             format!("run {run} merged them the other way round: undo it first")
         }
-        Verdict::MergedEarlier { into, run } => {
+        Obstacle::MergedEarlier { into, run } => {
             format!("its target was merged by run {run}, and is '{into}' now")
         }
-        Verdict::AmbiguousEarlier { into, run } => {
+        Obstacle::AmbiguousEarlier { into, run } => {
             format!("its source was merged by run {run}, and is '{into}' now")
         }
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::engine::{Engine, Work};
-use super::{Console, Failure, Progress, ScanSnapshot};
+use super::engine::{Engine, ToMerge};
+use super::{Console, Failure, ProgressDisplay, ScanSnapshot};
 use crate::live::Phase;
 use crate::model::{ScanTally, Timed};
 use crate::pipeline;
@@ -14,7 +14,7 @@ use crate::pipeline;
 /// another way.
 pub(super) async fn run(
     engine: &Engine,
-    work: &Work<'_>,
+    work: &ToMerge<'_>,
     console: &Console,
 ) -> Result<Option<Timed<ScanTally>>, Failure> {
     if !engine.context.scans() || work.left() == 0 {
@@ -37,9 +37,9 @@ pub(super) async fn run(
 }
 
 /// Shows how far a scan is.
-pub(super) fn progress(engine: &Engine, console: &Console) -> Progress {
+pub(super) fn progress(engine: &Engine, console: &Console) -> ProgressDisplay {
     let context = Arc::clone(&engine.context);
-    Progress::start(console, move || {
+    ProgressDisplay::start(console, move || {
         let scanning = &context.scanning;
         ScanSnapshot {
             ranges_total: scanning.total.load(Ordering::Relaxed),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::engine::{Engine, Merged, Work};
+use super::engine::{Engine, Merged, ToMerge};
 use super::latency_log::LatencyLog;
 use super::{Console, Exit, Failure, RunSettings, again, facts, live, register, runs, scan, sweep};
 use crate::advice::Advice;
@@ -56,7 +56,7 @@ impl Session<'_> {
     ) -> Result<Exit, Failure> {
         let Traces { mut failures, latency } = traces;
         let log = LatencyLog::start(latency, self.run_dir.file(files::LATENCY), &engine.context);
-        let work = Work {
+        let work = ToMerge {
             plan: &self.plan,
             known: &self.known,
             settings: self.settings,

@@ -17,7 +17,7 @@ use super::recorded::part_of;
 use super::register::{Entering, WHOLE_UNDONE};
 use super::replan::followed;
 use super::{
-    Console, Exit, Failure, Progress, RunSettings, UndoSettings, again, facts, listen, live,
+    Console, Exit, Failure, ProgressDisplay, RunSettings, UndoSettings, again, facts, listen, live,
     register,
 };
 use crate::advice::Advice;
@@ -271,7 +271,7 @@ async fn walk(
             _ = stop.wait_for(|stop| *stop) => {}
         }
     }
-    let shown = Progress::start(console, engine.snapshot(groups_total));
+    let shown = ProgressDisplay::start(console, engine.snapshot(groups_total));
     let options = Options { force: settings.force };
     let on_failure = |pairs: &[Pair], Reason { reason, class }: &Reason| {
         tracing::error!("a group of {} pairs failed: {reason}", pairs.len());

@@ -12,8 +12,8 @@ use super::ready::{Needs, Ready, Task};
 use super::recorded::part_of;
 use super::register::Entering;
 use super::{
-    Console, Exit, Failure, Progress, RunSettings, VerifySettings, again, facts, listen, live,
-    register,
+    Console, Exit, Failure, ProgressDisplay, RunSettings, VerifySettings, again, facts, listen,
+    live, register,
 };
 use crate::journal::{Journal, SqliteJournal, State};
 use crate::live::Phase;
@@ -79,7 +79,7 @@ async fn carry_out(
     let groups_total = done.len().saturating_sub(merged_on.len()) as u64;
     console.status.enter(Phase::Verifying);
     engine.show(groups_total, console);
-    let shown = Progress::start(console, engine.snapshot(groups_total));
+    let shown = ProgressDisplay::start(console, engine.snapshot(groups_total));
     // Its latencies are of no run: they are told in the report and not kept.
     let log = LatencyLog::start(io::sink(), run_dir.file(files::LATENCY), &engine.context);
     let options = Options { repair: *repair, restart: *restart };

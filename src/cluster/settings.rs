@@ -13,8 +13,8 @@ use crate::setting::Command::{
     Verify,
 };
 use crate::setting::{
-    Described, Given, Kind, Layer, Layers, Origin, Setting, SettingsError, plain, recall, settings,
-    text, values,
+    Described, Given, Layer, Layers, Origin, Setting, SettingsError, ValueKind, plain, recall,
+    settings, text, values,
 };
 
 use super::{AddressMap, Consistency, TlsError, tls};
@@ -25,32 +25,32 @@ settings! {
         &[Plan, Apply, Resume, Verify, Undo, Lookup, Forget, Runs, RunsPrune, SpecShow, SpecCheck, SpecInit];
 
     /// Contact points, as host:port,…
-    HOSTS: Vec<String> = Setting::new("hosts", Kind::List, "HOSTS", written::hosts)
+    HOSTS: Vec<String> = Setting::new("hosts", ValueKind::List, "HOSTS", written::hosts)
         .default("127.0.0.1:9042").example("db1:9042,db2:9042").recorded(plain);
 
     /// Where nodes are reached that advertise an address which is not reachable from here: FROM=TO,…
     ///
     /// FROM is the address that a node advertises (broadcast_rpc_address), TO a name or an address with its port. It may
     /// be given several times. The contact points are taken as they are.
-    ADDRESS_MAP: AddressMap = Setting::new("address_map", Kind::List, "FROM=TO", written::address_map)
+    ADDRESS_MAP: AddressMap = Setting::new("address_map", ValueKind::List, "FROM=TO", written::address_map)
         .example("10.0.0.1:9042=db1.example:9142").recorded(|map| map.rules().collect());
 
     /// The keyspace that holds the tables
-    KEYSPACE: String = Setting::new("keyspace", Kind::Text, "NAME", written::keyspace)
+    KEYSPACE: String = Setting::new("keyspace", ValueKind::Text, "NAME", written::keyspace)
         .example("courses").required("the keyspace that holds the tables").recorded(plain).pinned();
 
     /// The keyspace of the register: what all runs did to which accounts
     ///
     /// It is created where it is missing, replicated as the keyspace that is merged. A run that knows of no other may
     /// move what another has moved, or is moving.
-    REGISTER: String = Setting::new("register", Kind::Text, "KEYSPACE", written::keyspace)
+    REGISTER: String = Setting::new("register", ValueKind::Text, "KEYSPACE", written::keyspace)
         .default("tributary").example("history").recorded(plain).pinned();
 
     /// Neither ask nor keep what other runs do: only where no other run ever touches these accounts
     NO_REGISTER: bool = Setting::switch("no_register").recorded(plain);
 
     /// The datacenter to work in, where there are several
-    LOCAL_DC: String = Setting::new("local_dc", Kind::Text, "NAME", values::any).example("dc1").recorded(plain);
+    LOCAL_DC: String = Setting::new("local_dc", ValueKind::Text, "NAME", values::any).example("dc1").recorded(plain);
 
     /// Applications write to the merged keyspace in the datacenter of --local-dc alone
     ///
@@ -63,15 +63,15 @@ settings! {
         .recalled_from("tls", |tls| (!tls.is_null()).then(|| "true".to_owned()));
 
     /// The CAs that may sign the nodes' certificates (PEM) [default: those that this machine trusts]
-    TLS_CA: PathBuf = Setting::new("tls_ca", Kind::Path, "FILE", values::file)
+    TLS_CA: PathBuf = Setting::new("tls_ca", ValueKind::Path, "FILE", values::file)
         .example("/etc/ca.pem").recorded_at("tls/ca", |path| text(&path.display()), recall);
 
     /// The certificate that we show, with those that lead to its CA (PEM)
-    TLS_CERT: PathBuf = Setting::new("tls_cert", Kind::Path, "FILE", values::file)
+    TLS_CERT: PathBuf = Setting::new("tls_cert", ValueKind::Path, "FILE", values::file)
         .example("/etc/merger.pem").recorded_at("tls/cert", |path| text(&path.display()), recall);
 
     /// Its private key (PEM, not encrypted)
-    TLS_KEY: PathBuf = Setting::new("tls_key", Kind::Path, "FILE", values::file)
+    TLS_KEY: PathBuf = Setting::new("tls_key", ValueKind::Path, "FILE", values::file)
         .example("/etc/merger.key").recorded_at("tls/key", |path| text(&path.display()), recall);
 
     /// Accept a node's certificate whomever it is for, if a trusted CA signed it
@@ -88,20 +88,20 @@ settings! {
     ///
     /// The password is taken from TRIBUTARY_PASSWORD, or from `password` or `password_file` in the
     /// configuration file; never from the command line, where other users could see it.
-    USERNAME: String = Setting::new("username", Kind::Text, "NAME", values::any).example("merger").recorded(plain);
+    USERNAME: String = Setting::new("username", ValueKind::Text, "NAME", values::any).example("merger").recorded(plain);
 
     /// The password of that user
     PASSWORD: Secret = Setting::secret("password", |text| Ok(Secret::new(text))).example("hunter2");
 
     /// A file that holds that password
-    PASSWORD_FILE: PathBuf = Setting::new("password_file", Kind::Path, "FILE", values::path)
+    PASSWORD_FILE: PathBuf = Setting::new("password_file", ValueKind::Path, "FILE", values::path)
         .example("/run/secrets/cassandra").only(&[Layer::File]).leads_to_secret();
 
     /// The consistency level of every read and write
     ///
     /// Below a majority, rows that were acknowledged elsewhere may be overlooked and then lost. A keyspace in several
     /// datacenters is read at EACH_QUORUM (see --single-writer-dc).
-    CONSISTENCY: Consistency = Setting::new("consistency", Kind::Text, "LEVEL", written::consistency)
+    CONSISTENCY: Consistency = Setting::new("consistency", ValueKind::Text, "LEVEL", written::consistency)
         .default("LOCAL_QUORUM").example("QUORUM").recorded(text);
 }
 

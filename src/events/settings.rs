@@ -108,7 +108,7 @@ mod tests {
     use crate::setting::{Given, values};
 
     static SHELF: Setting<String> =
-        Setting::new("shelf", crate::setting::Kind::Text, "SHELF", values::any);
+        Setting::new("shelf", crate::setting::ValueKind::Text, "SHELF", values::any);
 
     /// The kinds that there are, and another.
     fn kinds() -> Vec<Kind> {

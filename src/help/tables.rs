@@ -4,7 +4,7 @@ use strum::IntoEnumIterator;
 
 use super::{TOPICS, Topic};
 use crate::pairs::{self, Consequence, RULES};
-use crate::setting::{Command, Layer, Row};
+use crate::setting::{Command, Layer, SettingRow};
 
 /// The topics with what they are about.
 pub(crate) fn topics() -> String {
@@ -16,8 +16,8 @@ pub(crate) fn topics() -> String {
 }
 
 /// The settings of these rows, by their headings.
-pub(crate) fn settings<'r>(rows: impl Iterator<Item = &'r Row>) -> String {
-    let mut groups: Vec<(&str, Vec<&Row>)> = Vec::new();
+pub(crate) fn settings<'r>(rows: impl Iterator<Item = &'r SettingRow>) -> String {
+    let mut groups: Vec<(&str, Vec<&SettingRow>)> = Vec::new();
     for row in rows {
         let heading = if row.heading.is_empty() { "Of one command" } else { row.heading };
         let at = groups.iter().position(|(known, _)| *known == heading).unwrap_or_else(|| {
@@ -26,7 +26,7 @@ pub(crate) fn settings<'r>(rows: impl Iterator<Item = &'r Row>) -> String {
         });
         groups[at].1.push(row);
     }
-    let group = |(heading, rows): &(&str, Vec<&Row>)| {
+    let group = |(heading, rows): &(&str, Vec<&SettingRow>)| {
         let usual = usual(rows);
         let items: String = rows.iter().map(|row| setting(row, usual.as_deref())).collect();
         let usual = usual.map(|commands| format!("Where nothing else is said, of {commands}.\n\n"));
@@ -36,20 +36,20 @@ pub(crate) fn settings<'r>(rows: impl Iterator<Item = &'r Row>) -> String {
 }
 
 /// The commands that take a setting.
-fn taking(row: &Row) -> String {
+fn taking(row: &SettingRow) -> String {
     let taking = Command::iter().filter(|command| row.commands.contains(command));
     taking.map(|command| command.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// The commands that take most settings of a group, if more than one setting has them: they are said once.
-fn usual(rows: &[&Row]) -> Option<String> {
+fn usual(rows: &[&SettingRow]) -> Option<String> {
     let lists: Vec<_> = rows.iter().map(|row| taking(row)).collect();
     let of = |list: &String| lists.iter().filter(|other| *other == list).count();
     lists.iter().max_by_key(|list| of(list)).filter(|list| of(list) > 1).cloned()
 }
 
 /// A setting, as a point of a list; of other commands than the `usual` ones it says which.
-fn setting(row: &Row, usual: Option<&str>) -> String {
+fn setting(row: &SettingRow, usual: Option<&str>) -> String {
     let name = match row.is_in(Layer::Flag) {
         true => format!("`{}`", format!("{} {}", row.flag(), row.value_name).trim()),
         false => format!("`{}`", row.name),

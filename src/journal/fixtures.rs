@@ -4,7 +4,7 @@ use crate::model::{AccountId, Pair, Tally};
 use crate::spec::schema::{Schema, TableSchema};
 use crate::spec::{RawSpec, Spec};
 
-use super::{Intent, Kind, State};
+use super::{Intent, SliceKind, State};
 
 const SPEC: &str = r#"
     name = "every-kind"
@@ -100,7 +100,7 @@ pub(super) fn intent(group: usize) -> Intent {
         survivor: account("to"),
         pairs: vec![pair("near", "to", 2), pair("\"far,\" \u{1}\\é", "near", u64::MAX)],
         t: 1_000 + group as i64,
-        kind: Kind::Merge,
+        kind: SliceKind::Merge,
         completes: true,
         tally: tally(group as u64),
         scopes: format!("scopes {group}").into_bytes(),

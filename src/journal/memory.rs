@@ -11,8 +11,8 @@ use futures::future::{BoxFuture, ready};
 use crate::model::{Tally, now_us};
 
 use super::{
-    GroupRecord, Intent, Journal, JournalError, Kind, Note, Scan, ScanRecord, SliceRecord, State,
-    Unwritten,
+    GroupRecord, Intent, Journal, JournalError, Note, Scan, ScanRecord, SliceKind, SliceRecord,
+    State, Unwritten,
 };
 
 /// Decides whether an intent fails, and why; the journal fails for good with it.
@@ -98,7 +98,7 @@ impl MemoryJournal {
 
 impl Kept {
     fn keep(&mut self, intent: Intent) {
-        let t = (intent.kind == Kind::Merge).then_some(intent.t);
+        let t = (intent.kind == SliceKind::Merge).then_some(intent.t);
         let group = self.groups.entry(intent.group).or_insert_with(|| GroupRecord {
             group: intent.group,
             survivor: intent.survivor,
@@ -206,7 +206,7 @@ impl Journal for MemoryJournal {
 
     fn slices_between(
         &self,
-        kind: Kind,
+        kind: SliceKind,
         from: usize,
         to: usize,
     ) -> Result<Vec<SliceRecord>, JournalError> {
@@ -219,7 +219,7 @@ impl Journal for MemoryJournal {
     fn tally(&self, states: &[State]) -> Result<Tally, JournalError> {
         let kept = self.kept();
         let mut sum = Tally::default();
-        for (slice, _) in kept.slices.iter().filter(|(slice, _)| slice.kind == Kind::Merge) {
+        for (slice, _) in kept.slices.iter().filter(|(slice, _)| slice.kind == SliceKind::Merge) {
             let state = kept.groups.get(&slice.group).map(|group| group.state);
             if state.is_some_and(|state| states.contains(&state)) {
                 sum.add(&slice.tally);
@@ -304,7 +304,7 @@ impl Journal for NoJournal {
 
     fn slices_between(
         &self,
-        _kind: Kind,
+        _kind: SliceKind,
         _from: usize,
         _to: usize,
     ) -> Result<Vec<SliceRecord>, JournalError> {

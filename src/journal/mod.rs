@@ -62,7 +62,7 @@ pub enum State {
 /// What a slice is for; its body is read accordingly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display, strum::EnumString)]
 #[strum(serialize_all = "lowercase")]
-pub enum Kind {
+pub enum SliceKind {
     /// Part of the merge.
     Merge,
     /// What survived on the sources, moved to the survivor's row.
@@ -90,7 +90,7 @@ pub struct Intent {
     pub pairs: Vec<Pair>,
     /// The group's write time for a merge; the time of the sweep, repair or undo else.
     pub t: TimestampUs,
-    pub kind: Kind,
+    pub kind: SliceKind,
     /// Whether it is the last one of its merge: with it, the group's merge is recorded completely.
     pub completes: bool,
     /// The slice's part of the counts (of a merge).
@@ -147,7 +147,7 @@ pub struct SliceRecord {
     /// Its id in the journal.
     pub id: i64,
     pub group: usize,
-    pub kind: Kind,
+    pub kind: SliceKind,
     /// Its time, as in [`Intent::t`].
     pub t: TimestampUs,
     /// As in [`Intent::completes`].
@@ -162,7 +162,7 @@ impl SliceRecord {
     /// What the merge of a group did in so many tables, by all slices of the group.
     pub(crate) fn merged(records: &[Self], tables: usize) -> Tally {
         let mut tally = Tally::new(tables);
-        let merged = records.iter().filter(|record| record.kind == Kind::Merge);
+        let merged = records.iter().filter(|record| record.kind == SliceKind::Merge);
         merged.for_each(|record| tally.add(&record.tally));
         tally
     }
@@ -247,7 +247,7 @@ pub trait Journal: Send + Sync + fmt::Debug + 'static {
     /// order, without bodies.
     fn slices_between(
         &self,
-        kind: Kind,
+        kind: SliceKind,
         from: usize,
         to: usize,
     ) -> Result<Vec<SliceRecord>, JournalError>;

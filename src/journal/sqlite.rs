@@ -25,8 +25,8 @@ use tokio::sync::oneshot;
 use crate::model::{AccountId, AccountType, Tally, now_us};
 
 use super::{
-    GroupRecord, Intent, Journal, JournalError, Kind, Note, Scan, ScanRecord, SliceRecord, State,
-    Unwritten,
+    GroupRecord, Intent, Journal, JournalError, Note, Scan, ScanRecord, SliceKind, SliceRecord,
+    State, Unwritten,
 };
 
 pub(crate) use packed::stored_bytes;
@@ -166,7 +166,7 @@ impl Journal for SqliteJournal {
 
     fn slices_between(
         &self,
-        kind: Kind,
+        kind: SliceKind,
         from: usize,
         to: usize,
     ) -> Result<Vec<SliceRecord>, JournalError> {

@@ -8,7 +8,8 @@ use crate::model::{AccountType, Tally, TokenRange};
 use super::fixtures::{intent, tally};
 use super::memory::MemoryJournal;
 use super::{
-    GroupRecord, Intent, Journal, Kind, Note, Scan, ScanRecord, SliceRecord, SqliteJournal, State,
+    GroupRecord, Intent, Journal, Note, Scan, ScanRecord, SliceKind, SliceRecord, SqliteJournal,
+    State,
 };
 
 /// All that a journal says, but for the time.
@@ -44,8 +45,8 @@ fn contents(journal: &dyn Journal) -> Contents {
         groups: (0..10).map(|group| journal.group(group).unwrap().map(timeless)).collect(),
         bodies: ids.map(|id| text(&journal.body(id).unwrap())).collect(),
         slices,
-        merges: journal.slices_between(Kind::Merge, 2, usize::MAX).unwrap(),
-        sweeps: journal.slices_between(Kind::Sweep, 0, 7).unwrap(),
+        merges: journal.slices_between(SliceKind::Merge, 2, usize::MAX).unwrap(),
+        sweeps: journal.slices_between(SliceKind::Sweep, 0, 7).unwrap(),
         all: journal.tally(states).unwrap(),
         done: journal.tally(&[State::Done, State::Undone]).unwrap(),
         scans: journal.scans().unwrap(),
@@ -86,7 +87,7 @@ fn play(journal: &dyn Journal) {
     let known_as = Some((survivor, pairs[..1].to_vec()));
     journal.note(Note { known_as, ..note(5, State::Written) }).unwrap();
     intend(Intent {
-        kind: Kind::Sweep,
+        kind: SliceKind::Sweep,
         state: State::Done,
         t: 9,
         tally: Tally::default(),
@@ -123,8 +124,11 @@ fn check(contents: &Contents) {
     assert_eq!(contents.groups[4], None, "what is not known cannot be noted");
     let of_7: Vec<_> =
         contents.slices[7].iter().map(|s| (s.id, s.kind, s.t, s.completes)).collect();
-    let merge = Kind::Merge;
-    assert_eq!(of_7, [(1, merge, 1_007, false), (3, merge, 5, true), (5, Kind::Sweep, 9, true)]);
+    let merge = SliceKind::Merge;
+    assert_eq!(
+        of_7,
+        [(1, merge, 1_007, false), (3, merge, 5, true), (5, SliceKind::Sweep, 9, true)]
+    );
     assert_eq!(contents.slices[7][0].scopes, "");
     assert_eq!(contents.slices[7][1].scopes, "scopes 7");
     assert_eq!(contents.slices[7][1].tally, tally(7));

@@ -28,7 +28,7 @@ pub(crate) use figures::{Ended, Phase, ReadFigures};
 pub(crate) use listen::Listen;
 pub(crate) use rate::Rate;
 pub(crate) use server::Server;
-pub(crate) use socket::{Answer, Socket, SocketError, ask};
+pub(crate) use socket::{Reply, Socket, SocketError, ask};
 pub(crate) use status::{Counters, Nodes, ScanCounters, Status};
 pub(crate) use ticker::{Frame, Ticker};
 #[cfg(test)]

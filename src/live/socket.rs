@@ -46,7 +46,7 @@ const STATUS: &str = "status";
 
 /// What a process answers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Answer {
+pub(crate) struct Reply {
     /// Whether the order was carried out.
     pub(crate) ok: bool,
     /// What to tell whoever asked.
@@ -179,7 +179,7 @@ impl Host {
             Err(refused) => (false, refused.to_string()),
         };
         let status = serde_json::from_str(&self.frames.latest().status)?;
-        let answer = Answer { ok, message, address: self.address.clone(), status };
+        let answer = Reply { ok, message, address: self.address.clone(), status };
         stream.write_all((serde_json::to_string(&answer)? + "\n").as_bytes()).await?;
         stream.shutdown().await
     }
@@ -189,7 +189,7 @@ impl Host {
 ///
 /// # Errors
 /// There is no such process, or it does not answer.
-pub(crate) fn ask(run: &Path, order: Option<Order>) -> Result<Answer, SocketError> {
+pub(crate) fn ask(run: &Path, order: Option<Order>) -> Result<Reply, SocketError> {
     let broken = |cause| SocketError::Broken { run: run.to_path_buf(), cause };
     let path = SocketPath::new(run).map_err(broken)?;
     let stream = ClientStream::connect(&path.path).map_err(|cause| match cause.kind() {
@@ -203,7 +203,7 @@ pub(crate) fn ask(run: &Path, order: Option<Order>) -> Result<Answer, SocketErro
     exchange(&stream, &line).map_err(broken)
 }
 
-fn exchange(mut stream: &ClientStream, line: &str) -> io::Result<Answer> {
+fn exchange(mut stream: &ClientStream, line: &str) -> io::Result<Reply> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     stream.write_all(format!("{line}\n").as_bytes())?;
@@ -241,7 +241,7 @@ mod tests {
         }
     }
 
-    fn asked(run: &Path, order: Option<Order>) -> Result<Answer, SocketError> {
+    fn asked(run: &Path, order: Option<Order>) -> Result<Reply, SocketError> {
         let run = run.to_path_buf();
         std::thread::spawn(move || ask(&run, order)).join().unwrap()
     }

@@ -30,4 +30,4 @@ pub use slice::{Completion, Draft, PartitionDelete, Slice};
 pub use standing::up_to;
 pub(crate) use sweep_writes::in_batches;
 pub use swept::Swept;
-pub(crate) use swept::{Horizon, SweepSlice, SweptCell, Verdict};
+pub(crate) use swept::{Horizon, SweepDecision, SweepSlice, SweptCell};

@@ -94,7 +94,7 @@ pub(crate) struct Horizon {
 
 /// What is to be done about a row that survived.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum SweepDecision {
     /// It is taken; what cannot be taken of it is told.
     Take(Swept, Option<&'static str>),
     /// It is left, and told.
@@ -105,7 +105,7 @@ pub(crate) enum Verdict {
     Wait,
 }
 
-impl Verdict {
+impl SweepDecision {
     /// Decides about a row of a source. `is_copy` says whether the survivor's row is the run's own.
     pub(crate) fn of(
         (index, table): (TableIndex, &Table),

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::InFlight;
 use crate::setting::Command::{Apply, Plan, Resume, Undo, Verify};
-use crate::setting::{Kind, Layers, Setting, SettingsError, plain, settings, text, values};
+use crate::setting::{Layers, Setting, SettingsError, ValueKind, plain, settings, text, values};
 
 settings! {
     /// How fast groups are worked on.
@@ -18,20 +18,20 @@ settings! {
     ///
     /// A request reads or writes for many groups. `auto` takes the fewest that bring nine tenths of what is within
     /// reach, from 4 to 256.
-    IN_FLIGHT: InFlight = Setting::new("in_flight", Kind::Number, "N", in_flight)
+    IN_FLIGHT: InFlight = Setting::new("in_flight", ValueKind::Number, "N", in_flight)
         .default("auto").example("32").recorded(|requests| match requests {
             InFlight::Fixed(requests) => plain(requests),
             InFlight::Auto => text(requests),
         });
 
     /// Groups per second, at most, or none [default: as many as the cluster can take]
-    RATE: Option<f64> = Setting::new("rate", Kind::Number, "N", rate).default("none").example("50").recorded(plain);
+    RATE: Option<f64> = Setting::new("rate", ValueKind::Number, "N", rate).default("none").example("50").recorded(plain);
 
     /// Fewer requests at once while reads take longer than this: 20ms, or none
     ///
     /// A small read of a merged account is made a hundred times a second; all but one in a hundred should take no
     /// longer. --in-flight is then the most that is taken.
-    MAX_LATENCY: Option<Duration> = Setting::new("max_latency", Kind::Number, "DURATION", max_latency)
+    MAX_LATENCY: Option<Duration> = Setting::new("max_latency", ValueKind::Number, "DURATION", max_latency)
         .default("none").example("20ms").recorded_at("max_latency_us", microseconds, |us| {
             Some(format!("{}ms", us.as_u64()? as f64 / 1e3))
         });

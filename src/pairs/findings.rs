@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::rules::{Accepted, Entry, RULES, Rule};
+use super::rules::{Accepted, RULES, Rule, RuleEntry};
 use super::signs::{Shape, Signs, escaped};
 
 /// How many lines a finding names.
@@ -44,7 +44,7 @@ pub enum Outcome {
 
 impl Finding {
     pub(crate) fn new(rule: Rule, outcome: Outcome, sighted: Sightings) -> Self {
-        let Entry { name, what, advice, .. } = *rule.entry();
+        let RuleEntry { name, what, advice, .. } = *rule.entry();
         let Sightings { lines, first, can_be_accepted } = sighted;
         let (first_lines, mut names): (Vec<_>, Vec<_>) = first.into_iter().unzip();
         names.retain(|name: &String| !name.is_empty());
@@ -177,7 +177,7 @@ impl Seen {
             self.rules[Rule::Reformatted as usize] = Sightings::join(all);
         }
         let found = RULES.iter().zip(self.rules).filter(|(_, sighted)| sighted.lines > 0);
-        let finding = |(entry, mut sighted): (&Entry, Sightings)| {
+        let finding = |(entry, mut sighted): (&RuleEntry, Sightings)| {
             let is_accepted = accepted.has(entry.rule);
             sighted.note_acceptable(is_accepted);
             let outcome = if is_accepted { Outcome::Accepted } else { Outcome::Doubted };

@@ -16,9 +16,7 @@ use super::reason::Heading;
 use super::{Accepted, PairsError};
 use crate::model::AccountType;
 use crate::setting::Command::{Apply, Plan, Undo};
-use crate::setting::{
-    Described, Kind as Written, Layers, Setting, SettingsError, plain, settings, text,
-};
+use crate::setting::{Described, Layers, Setting, SettingsError, ValueKind, plain, settings, text};
 
 /// A format.
 pub(super) struct Kind {
@@ -199,11 +197,11 @@ settings! {
     INPUT: "Input", &[Plan, Apply, Undo];
 
     /// The column with the account that is emptied
-    FROM_COLUMN: String = Setting::new("from_column", Written::Text, "NAME", column)
+    FROM_COLUMN: String = Setting::new("from_column", ValueKind::Text, "NAME", column)
         .default("from").example("old").recorded(text);
 
     /// The column with the account that receives everything
-    TO_COLUMN: String = Setting::new("to_column", Written::Text, "NAME", column)
+    TO_COLUMN: String = Setting::new("to_column", ValueKind::Text, "NAME", column)
         .default("to").example("new").recorded(text);
 
     /// Strip white space around ids, instead of rejecting such lines
@@ -214,7 +212,7 @@ settings! {
     /// Their ids are taken as they stand. The report says which rule holds what back, and how many lines it let
     /// through. An id that is empty, too long, surrounded by white space or no value of the accounts' type is never
     /// let through.
-    ACCEPT: Accepted = Setting::new("accept", Written::List, "RULE", Accepted::parse)
+    ACCEPT: Accepted = Setting::new("accept", ValueKind::List, "RULE", Accepted::parse)
         .example("placeholder").recorded(|accepted| accepted.names().collect());
 }
 

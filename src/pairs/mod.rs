@@ -48,7 +48,7 @@ pub(crate) use read::read_followed;
 pub use reason::Reason;
 pub(crate) use rejects::Rejects;
 pub(crate) use rejects_csv::write_rejects;
-pub use rules::Entry;
+pub use rules::RuleEntry;
 pub(crate) use rules::{Accepted, Consequence, RULES, Rule, rejecting};
 pub use source::open;
 pub(crate) use source::open_raw;

@@ -12,7 +12,7 @@ use super::signs::Signs;
 use crate::model::{AccountType, MAX_ACCOUNT_ID_BYTES};
 
 /// What the checks that a line passes or fails on its own say about a record.
-pub(crate) enum Verdict<'a> {
+pub(crate) enum ParsedRecord<'a> {
     /// Nothing stands there.
     Blank,
     /// A pair of different accounts.
@@ -42,11 +42,11 @@ impl Named<'_> {
 }
 
 /// Checks what stands in a record.
-pub(super) fn judge<'a>(content: Content<'a>, layout: &Layout) -> Verdict<'a> {
+pub(super) fn judge<'a>(content: Content<'a>, layout: &Layout) -> ParsedRecord<'a> {
     let [from, to] = match content {
-        Content::Blank => return Verdict::Blank,
+        Content::Blank => return ParsedRecord::Blank,
         Content::Malformed(why, [from, to]) => {
-            return Verdict::Reject(Reason::Malformed(why), from, to);
+            return ParsedRecord::Reject(Reason::Malformed(why), from, to);
         }
         Content::Ids(ids) => ids,
     };
@@ -62,7 +62,7 @@ pub(super) fn judge<'a>(content: Content<'a>, layout: &Layout) -> Verdict<'a> {
     };
     let is_let_through = layout.accept.has(Rule::Header);
     if let Some(heading) = heading.filter(|_| !is_let_through) {
-        return Verdict::Reject(Reason::Header(heading), from, to);
+        return ParsedRecord::Reject(Reason::Header(heading), from, to);
     }
     let (reason, from, to) = match (one, other) {
         (Err(reason), _) | (_, Err(reason)) => (reason, from, to),
@@ -71,12 +71,12 @@ pub(super) fn judge<'a>(content: Content<'a>, layout: &Layout) -> Verdict<'a> {
             let from = Named { id: from, value: one, signs };
             let to = Named { id: to, value: other, signs: others };
             if !from.is(&to) {
-                return Verdict::Pair(from, to);
+                return ParsedRecord::Pair(from, to);
             }
             (Reason::SelfPair, from.id, to.id)
         }
     };
-    Verdict::Reject(reason, from, to)
+    ParsedRecord::Reject(reason, from, to)
 }
 
 fn trimmed(id: Cow<'_, str>) -> Cow<'_, str> {
@@ -174,14 +174,14 @@ pub(super) fn parse(data: &[u8], layout: &Layout, eof: bool) -> Parsed {
     while let Some(record) = records.next() {
         parsed.records += 1;
         match judge(record.content, layout) {
-            Verdict::Blank => parsed.blank += 1,
-            Verdict::Reject(reason, _, _) => {
+            ParsedRecord::Blank => parsed.blank += 1,
+            ParsedRecord::Reject(reason, _, _) => {
                 if let Reason::Header(heading) = reason {
                     parsed.headings.push((record.line, heading == Heading::Turned));
                 }
                 parsed.rejects.push((record.line, reason));
             }
-            Verdict::Pair(from, to) => {
+            ParsedRecord::Pair(from, to) => {
                 // A block is far smaller than 4 GiB (see `blocks`), and so are its line numbers.
                 parsed.lines.push(record.line as u32);
                 parsed.seen.add(record.line + 1, [&from, &to].map(|n| (&*n.id, n.signs)));

@@ -6,7 +6,7 @@ use super::accounts::Accounts;
 use super::blocks::{BLOCK_BYTES, Blocks};
 use super::format::csv::OWN_NAMES;
 use super::format::{Layout, Record};
-use super::parse::{Verdict, judge};
+use super::parse::{ParsedRecord, judge};
 use super::reason::{Heading, Reason};
 use super::rejects::{Reject, Rejects};
 use super::source::Source;
@@ -109,9 +109,9 @@ impl<W: Write> Walk<'_, W> {
     ) -> Result<(), PairsError> {
         let original = String::from_utf8_lossy(&data[record.range]);
         let (from, to) = match judge(record.content, layout) {
-            Verdict::Blank => return Err(PairsError::Changed { line: reject.line }),
-            Verdict::Pair(from, to) => (from.id, to.id),
-            Verdict::Reject(_, from, to) => (from, to),
+            ParsedRecord::Blank => return Err(PairsError::Changed { line: reject.line }),
+            ParsedRecord::Pair(from, to) => (from.id, to.id),
+            ParsedRecord::Reject(_, from, to) => (from, to),
         };
         let reason = self.rejects.explain(reject, [&from, &to], self.accounts);
         // A header is one here as well, whatever the columns are called where it comes from.

@@ -41,7 +41,7 @@ pub(crate) enum Consequence {
 
 /// What is to be known about a rule.
 #[derive(Clone, Copy, Debug)]
-pub struct Entry {
+pub struct RuleEntry {
     pub rule: Rule,
     /// Its name: the reason code, what `--accept` takes.
     pub name: &'static str,
@@ -54,7 +54,7 @@ pub struct Entry {
 }
 
 /// All rules, in their order.
-pub(crate) const RULES: [Entry; Rule::COUNT] = [
+pub(crate) const RULES: [RuleEntry; Rule::COUNT] = [
     entry(
         Rule::Malformed,
         "malformed",
@@ -206,15 +206,15 @@ const fn entry(
     consequence: Consequence,
     what: &'static str,
     advice: &'static str,
-) -> Entry {
-    Entry { rule, name, consequence, what, advice }
+) -> RuleEntry {
+    RuleEntry { rule, name, consequence, what, advice }
 }
 
 impl Rule {
     pub(crate) const COUNT: usize = Self::FanIn as usize + 1;
 
     /// What is to be known about it.
-    pub(crate) fn entry(self) -> &'static Entry {
+    pub(crate) fn entry(self) -> &'static RuleEntry {
         &RULES[self as usize]
     }
 
@@ -232,7 +232,7 @@ impl Rule {
 }
 
 /// The rules that reject lines, in the order in which they are checked.
-pub(crate) fn rejecting() -> impl Iterator<Item = &'static Entry> {
+pub(crate) fn rejecting() -> impl Iterator<Item = &'static RuleEntry> {
     RULES.iter().filter(|entry| entry.consequence != Doubted)
 }
 
@@ -263,7 +263,7 @@ impl Accepted {
             None => {
                 let known: Vec<_> = held().map(|entry| entry.name).collect();
                 let wrong = match RULES.iter().find(|entry| entry.name == name) {
-                    Some(Entry { consequence: Doubted, .. }) => {
+                    Some(RuleEntry { consequence: Doubted, .. }) => {
                         "is accepted anyway, with a warning"
                     }
                     Some(_) => "cannot be accepted",
@@ -304,7 +304,7 @@ impl std::fmt::Debug for Accepted {
 const HOLDING: u32 =
     Rule::Header.bit() | Rule::InvalidId.bit() | Rule::Placeholder.bit() | Rule::Spreadsheet.bit();
 
-fn held() -> impl Iterator<Item = &'static Entry> {
+fn held() -> impl Iterator<Item = &'static RuleEntry> {
     RULES.iter().filter(|entry| entry.consequence == Held)
 }
 

@@ -10,7 +10,7 @@ use crate::storage::{Cursor, Page, Reader, Width, Writer};
 
 use super::overtaken::{self, Acknowledged, Raised};
 use super::pages::{SMALL_GROUP_STREAMS, Sort, Weighed};
-use super::request_limits::{Kind, SAMPLE_ROWS};
+use super::request_limits::{RequestKind, SAMPLE_ROWS};
 use super::work::Joined;
 use super::{GroupError, LargePermit, Window};
 
@@ -84,7 +84,7 @@ impl<'a, S: Reader> Access<'a, S> {
                     }
                 }
                 let operation = self.window.operations.read(index, width);
-                let sort = Sort { kind: Kind::Page(width), table: index, operation };
+                let sort = Sort { kind: RequestKind::Page(width), table: index, operation };
                 let page = self
                     .window
                     .page_of(sort, rows, row_bytes, |rows| {

@@ -11,7 +11,7 @@ use crate::storage::{Reader, StorageError, Width};
 
 use super::Window;
 use super::pages::Sort;
-use super::request_limits::Kind;
+use super::request_limits::RequestKind;
 
 /// Rows that are read at once to find a smallest value.
 const PAGE_ROWS: usize = 500;
@@ -85,7 +85,7 @@ impl<S: Reader> Window<S> {
                 let rows_of = (&through, account);
                 self.storage.page(table, rows_of, Width::Slim, rows, next.clone())
             };
-            let sort = Sort { kind: Kind::Page(Width::Slim), table, operation };
+            let sort = Sort { kind: RequestKind::Page(Width::Slim), table, operation };
             let page = self.page_of(sort, PAGE_ROWS, 0, read).await?;
             let leads = |row: &&Row| locator.scope(&row.cells).as_ref() == Some(scope);
             let rows = page.rows.iter().filter(leads);

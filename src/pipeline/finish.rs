@@ -21,7 +21,7 @@ use crate::model::{Change, ColumnIndex, Group, Mutation, Row, TableIndex, Timest
 use crate::spec::Table;
 use crate::storage::{StorageError, Writer};
 
-use super::keys::{self, Found, Sought};
+use super::keys::{self, KeyRows, Sought};
 use super::sweep::Leftover;
 use super::{GroupError, Window};
 
@@ -124,7 +124,7 @@ impl<S: Writer> Finish<'_, S> {
         &self,
         keys: &[&Key<'_>],
         with_sources: bool,
-    ) -> Result<HashMap<usize, Found>, StorageError> {
+    ) -> Result<HashMap<usize, KeyRows>, StorageError> {
         let sought = keys.iter().map(|key| {
             let sources = key.entry.sources.iter().filter(|_| with_sources);
             let sources = sources.map(|(source, _)| *source).collect();
@@ -133,7 +133,7 @@ impl<S: Writer> Finish<'_, S> {
         keys::look(self.window, self.group, &sought.collect::<Vec<_>>()).await
     }
 
-    fn stands(&self, key: &Key<'_>, found: &Found) -> bool {
+    fn stands(&self, key: &Key<'_>, found: &KeyRows) -> bool {
         key.entry.stands(self.table(key), key.history.t, found.survivor.as_ref())
     }
 
@@ -142,7 +142,7 @@ impl<S: Writer> Finish<'_, S> {
     }
 
     /// What is to be written for it: of its lists those that are not there.
-    fn missing(&self, key: &Key<'_>, found: &HashMap<usize, Found>) -> Vec<Change> {
+    fn missing(&self, key: &Key<'_>, found: &HashMap<usize, KeyRows>) -> Vec<Change> {
         let row = found.get(&key.at).and_then(|found| found.survivor.as_ref());
         let changes = key.entry.changes(self.table(key), &self.group.survivor);
         let is_missing = |change: &Change| match change {
@@ -156,7 +156,7 @@ impl<S: Writer> Finish<'_, S> {
 
     /// Whether it may be written as it was intended: all of it is there that it was made of, and no list holds anything
     /// else. What was taken away from that would else come back.
-    fn can_be_written(&self, key: &Key<'_>, found: &Found) -> bool {
+    fn can_be_written(&self, key: &Key<'_>, found: &KeyRows) -> bool {
         let row = found.survivor.as_ref();
         let is_open = |(column, value): (ColumnIndex, Bytes)| {
             let cell = row.and_then(|row| row.row.cells[column].as_ref());
@@ -187,7 +187,7 @@ impl<S: Writer> Finish<'_, S> {
     async fn keep_arrived(
         &self,
         keys: &[&Key<'_>],
-        found: &HashMap<usize, Found>,
+        found: &HashMap<usize, KeyRows>,
     ) -> Result<(), StorageError> {
         let mut pins = Vec::new();
         for key in keys {
@@ -213,7 +213,7 @@ impl<S: Writer> Finish<'_, S> {
     async fn give_up(
         &self,
         keys: &[&Key<'_>],
-        found: &HashMap<usize, Found>,
+        found: &HashMap<usize, KeyRows>,
     ) -> Result<(), StorageError> {
         let (mut pins, mut voids) = (Vec::new(), Vec::new());
         for key in keys {

@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::events::EventError;
 use crate::failpoint;
-use crate::journal::{JournalError, Kind, SliceRecord, State};
+use crate::journal::{JournalError, SliceKind, SliceRecord, State};
 use crate::merge::{Completion, OutOfOrder, Slice};
 use crate::model::{Group, Scope, TableIndex, Tally};
 use crate::register::Step;
@@ -22,7 +22,7 @@ use super::access::Access;
 use super::finish::finish;
 use super::overtaken::Raised;
 use super::sweep::Leftover;
-use super::work::{Part, Sink, Work};
+use super::work::{GroupWork, PreparedSlice, Sink};
 use super::{IntendError, LargePermit, Window, mentions, sweep};
 
 /// Why a group was given up.
@@ -174,8 +174,12 @@ struct Journaled {
 }
 
 impl<S: Writer> Sink<S> for Journaled {
-    async fn take(&mut self, window: &Window<S>, part: Part<'_>) -> Result<(), GroupError> {
-        let Part { group, slice, intent, writes, .. } = part;
+    async fn take(
+        &mut self,
+        window: &Window<S>,
+        part: PreparedSlice<'_>,
+    ) -> Result<(), GroupError> {
+        let PreparedSlice { group, slice, intent, writes, .. } = part;
         window.track_deletes(&slice);
         let is_new = std::mem::take(&mut self.is_new);
         let counted = if is_new { counted(&window.spec, &slice) } else { BTreeSet::new() };
@@ -228,15 +232,15 @@ fn begin<'a, S: Writer>(
     access: Access<'a, S>,
     earlier: Option<State>,
     large: Option<LargePermit>,
-) -> Result<(Work<'a, S, Journaled>, Option<Completion>), GroupError> {
+) -> Result<(GroupWork<'a, S, Journaled>, Option<Completion>), GroupError> {
     let Access { window, group, .. } = access;
-    let mut work = Work::new(access, large, Journaled { is_new: true, are_written: true });
+    let mut work = GroupWork::new(access, large, Journaled { is_new: true, are_written: true });
     let recorded = match earlier {
         None => Vec::new(),
         Some(_) => window.journal.slices(group.index)?,
     };
     let recorded: Vec<SliceRecord> =
-        recorded.into_iter().filter(|slice| slice.kind == Kind::Merge).collect();
+        recorded.into_iter().filter(|slice| slice.kind == SliceKind::Merge).collect();
     let Some(last) = recorded.last() else { return Ok((work, None)) };
     (work.access.t, work.access.can_wait) = (last.t, false);
     work.sink = Journaled { is_new: false, are_written: false };

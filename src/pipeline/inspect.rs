@@ -32,8 +32,8 @@ pub use figures::Figures;
 use super::drain::unless_stopped;
 use super::scan::search;
 use super::walk::{Walked, walk};
-use super::{AsOf, Context, GroupError, Progress, Window};
-use look::{Scales, Seen, look_at};
+use super::{AsOf, Context, GroupCounts, GroupError, Window};
+use look::{SampledGroup, Scales, look_at};
 
 /// Accounts that are named of each kind, and groups' reasons.
 const NAMED: usize = 10;
@@ -187,7 +187,7 @@ pub async fn inspect<S: Reader>(
     context: &Arc<Context<S>>,
     plan: &Plan,
     selection: Selection,
-    progress: &Progress,
+    progress: &GroupCounts,
     stop: &watch::Receiver<bool>,
 ) -> Result<Inspected, GroupError> {
     let Selected { groups: selected, certain, weight } = selection.of(plan);
@@ -254,7 +254,7 @@ impl Inspected {
         }
     }
 
-    fn add(&mut self, seen: Seen, is_drawn: bool) {
+    fn add(&mut self, seen: SampledGroup, is_drawn: bool) {
         self.groups += 1;
         self.pairs += seen.pairs;
         self.figures.add(&seen, is_drawn);

@@ -26,7 +26,7 @@ pub(crate) struct Sought<'a> {
 
 /// What stands at a key now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) struct KeyRows {
     /// The survivor's row.
     pub survivor: Option<TimedRow>,
     /// The rows of sources that own one, by their places in the group.
@@ -48,9 +48,9 @@ pub(crate) async fn look<S: Reader>(
     window: &Window<S>,
     group: &Group,
     keys: &[Sought<'_>],
-) -> Result<HashMap<usize, Found>, StorageError> {
+) -> Result<HashMap<usize, KeyRows>, StorageError> {
     let look = Look { window, group };
-    let mut found: HashMap<usize, Found> = HashMap::new();
+    let mut found: HashMap<usize, KeyRows> = HashMap::new();
     for (table, shape) in window.spec.tables.iter().enumerate() {
         let of_table = keys.iter().filter(|key| key.history.table == table);
         let of_table: Vec<&Sought<'_>> = of_table.collect();
@@ -88,7 +88,7 @@ impl<S: Reader> Look<'_, S> {
         &self,
         of: (TableIndex, &Scope),
         keys: &[&Sought<'_>],
-        found: &mut HashMap<usize, Found>,
+        found: &mut HashMap<usize, KeyRows>,
     ) -> Result<(), StorageError> {
         let own = keys.iter().copied().filter(|key| key.with_survivor);
         let own: Vec<&Sought<'_>> = own.collect();
@@ -152,7 +152,7 @@ impl<S: Reader> Look<'_, S> {
         &self,
         table: TableIndex,
         keys: &[&Sought<'_>],
-        found: &mut HashMap<usize, Found>,
+        found: &mut HashMap<usize, KeyRows>,
     ) -> Result<(), StorageError> {
         let reads = keys.iter().map(|key| async move {
             Ok::<_, StorageError>((key.at, self.point(table, key).await?))
@@ -165,13 +165,13 @@ impl<S: Reader> Look<'_, S> {
         Ok(())
     }
 
-    async fn point(&self, table: TableIndex, key: &Sought<'_>) -> Result<Found, StorageError> {
+    async fn point(&self, table: TableIndex, key: &Sought<'_>) -> Result<KeyRows, StorageError> {
         let scope = key.history.scope(&self.window.spec.tables[table]);
         // The survivor stands behind the sources.
         let sources = key.sources.iter().map(|source| self.account(*source));
         let survivor = key.with_survivor.then_some(&self.group.survivor);
         let accounts: Vec<AccountId> = sources.chain(survivor).cloned().collect();
-        let mut found = Found::default();
+        let mut found = KeyRows::default();
         for (owner, row) in self.window.timed_rows_of(table, &scope, &accounts).await? {
             match key.sources.get(owner) {
                 Some(source) => found.sources.push((*source, row)),

@@ -26,7 +26,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::watch;
 
 use crate::failpoint;
-use crate::journal::{Kind, Note, SliceRecord, State};
+use crate::journal::{Note, SliceKind, SliceRecord, State};
 use crate::merge::{Entry, Slice, by_partition};
 use crate::model::{Batch, Group, MentionTally, Mutation, Row, TableIndex, TimestampUs};
 use crate::plan::Plan;
@@ -170,7 +170,7 @@ async fn turn<S: Writer>(
         let slice = Slice { entries, completion: None };
         let intent = window.intent(
             group,
-            (Kind::Mention, State::Sweeping),
+            (SliceKind::Mention, State::Sweeping),
             window.t,
             window.codec.encode(&slice),
         );
@@ -247,7 +247,7 @@ pub(super) async fn replay<S: Writer>(
     group: &Group,
 ) -> Result<Option<Merged>, GroupError> {
     let records = window.journal.slices(group.index)?;
-    let Some(stopped) = records.last().filter(|last| last.kind == Kind::Mention) else {
+    let Some(stopped) = records.last().filter(|last| last.kind == SliceKind::Mention) else {
         return Ok(None);
     };
     let tally = SliceRecord::merged(&records, window.spec.tables.len());

@@ -54,7 +54,7 @@ pub use inspect::{Conflict, Figures, Inspected, Selection, inspect};
 pub use mentions::mentions;
 pub use operations::Operations;
 pub(crate) use run::{Barred, Busy};
-pub use run::{Ended, ErrorLimit, Known, Limits, Progress, Reason, RunOutcome, run};
+pub use run::{Ended, ErrorLimit, GroupCounts, Known, Limits, Reason, RunOutcome, run};
 pub(crate) use scan::ScanProgress;
 pub use scan::{Discover, scan};
 pub use settings::WorkSettings;
@@ -67,7 +67,7 @@ pub use window::Window;
 pub(crate) use window::{IntendError, NextPage};
 
 use crate::events::{EventError, EventSink};
-use crate::journal::{Codec, Intent, Journal, JournalError, Kind, State};
+use crate::journal::{Codec, Intent, Journal, JournalError, SliceKind, State};
 use crate::latency::{Operation, Recorder};
 use crate::model::{Event, Group, Scope, TableIndex, Tally, TimestampUs};
 use crate::pace::Pace;
@@ -222,7 +222,7 @@ impl<S> Context<S> {
     pub(crate) fn intent(
         &self,
         group: &Group,
-        (kind, state): (Kind, State),
+        (kind, state): (SliceKind, State),
         t: TimestampUs,
         body: Vec<u8>,
     ) -> Intent {

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::journal::{Journal, JournalError, Kind, Note, State, Unwritten};
+use crate::journal::{Journal, JournalError, Note, SliceKind, State, Unwritten};
 use crate::model::{Group, TimestampUs};
 use crate::plan::Plan;
 use crate::register::{
-    Archive, Entry, Later, Lineage, Register, RunState, Step, Verdict, WindowEnd,
+    Archive, Claim, Later, Lineage, Obstacle, Register, RunState, Step, WindowEnd,
 };
 use crate::storage::StorageError;
 
@@ -24,7 +24,7 @@ pub fn barred(
     plan: &Plan,
     known: &Known,
     journal: &dyn Journal,
-    say: impl Fn(&Verdict) -> String,
+    say: impl Fn(&Obstacle) -> String,
 ) -> Result<Barred, JournalError> {
     let mut barred = Barred::default();
     if lineage.is_empty() {
@@ -40,14 +40,14 @@ pub fn barred(
             (Some(State::Undone | State::Erased), _) => {}
             // Nothing of it was ever intended.
             (None, _) | (_, None) => {
-                let mut verdicts: Vec<Verdict> =
+                let mut verdicts: Vec<Obstacle> =
                     lineage.verdicts(&group).into_iter().map(|(_, verdict)| verdict).collect();
                 // What somebody is busy with comes first.
-                verdicts.sort_by_key(|verdict| !matches!(verdict, Verdict::Busy { .. }));
+                verdicts.sort_by_key(|verdict| !matches!(verdict, Obstacle::Busy { .. }));
                 let Some(verdict) = verdicts.first() else { continue };
                 let why = say(verdict);
                 match verdict {
-                    Verdict::Busy { run, is_lost: false, .. } => {
+                    Obstacle::Busy { run, is_lost: false, .. } => {
                         barred.busy.insert(group.index, Busy { run: run.clone(), why });
                     }
                     _ => drop(barred.rejected.insert(group.index, why)),
@@ -149,7 +149,7 @@ pub async fn forget_unwritten(
         let lineage = Lineage::of(register, accounts, tables, Some(own)).await?;
         let is_unwritten = |(t, intent, group): &&(TimestampUs, Unwritten, Group)| {
             let survivor = group.survivor.text();
-            let is_ours = |entry: &Entry| entry.account == survivor && entry.t >= *t;
+            let is_ours = |entry: &Claim| entry.account == survivor && entry.t >= *t;
             let is_missing = intent.sweep.is_none() && !ours.iter().any(is_ours);
             is_missing || lineage.is_begun_since(group, *t)
         };
@@ -172,11 +172,11 @@ fn intended(
         return Ok(None);
     }
     let slices = journal.slices(group)?;
-    let of_merge = slices.iter().rfind(|slice| slice.kind == Kind::Merge);
+    let of_merge = slices.iter().rfind(|slice| slice.kind == SliceKind::Merge);
     let sweep = match slices.last() {
         // A process that stood still may have intended it after the other run came.
-        Some(last) if matches!(last.kind, Kind::Sweep | Kind::Mention) => Some(last.id),
-        _ if slices.iter().all(|slice| slice.kind == Kind::Merge) => None,
+        Some(last) if matches!(last.kind, SliceKind::Sweep | SliceKind::Mention) => Some(last.id),
+        _ if slices.iter().all(|slice| slice.kind == SliceKind::Merge) => None,
         _ => return Ok(None),
     };
     Ok(of_merge.map(|slice| (slice.t, Unwritten { group, sweep })))

@@ -15,7 +15,7 @@ use futures::future::try_join_all;
 
 use crate::failpoint;
 use crate::history::{Histories, History};
-use crate::journal::{Kind, State};
+use crate::journal::{SliceKind, State};
 use crate::merge::{SweepSlice, Swept, SweptCell};
 use crate::model::{Cell, Group, Scope, TableIndex, TimedRow, TimestampUs, WriteTimes, expiry};
 use crate::spec::{Survivorship, Table};
@@ -60,7 +60,7 @@ impl Raised {
     ) -> Result<Self, GroupError> {
         let mut raised = Self::default();
         for record in window.journal.slices(group.index)? {
-            if record.kind == Kind::Raise {
+            if record.kind == SliceKind::Raise {
                 let slice = window.codec.decode_sweep(&window.journal.body(record.id)?);
                 raised.slices.push((record.t, slice.map_err(GroupError::Record)?));
             }
@@ -238,7 +238,7 @@ impl<S: Writer> Work<'_, S> {
         // Above every earlier time of the group, so that the events have ids of their own.
         let t = window.as_of.stamp().max(after + 1);
         let body = window.codec.encode_sweep(slice);
-        let intent = window.intent(group, (Kind::Raise, state), t, body);
+        let intent = window.intent(group, (SliceKind::Raise, state), t, body);
         window.intend(intent).await?;
         Ok(t)
     }

@@ -10,7 +10,7 @@ use crate::storage::{Fault, KeyPage, Page, StorageError, TimedPage, Width};
 
 use super::Context;
 use super::attempt::{Attempts, Otherwise};
-use super::request_limits::{Kind, Load, SAMPLE_ROWS, may_be_size};
+use super::request_limits::{Load, RequestKind, SAMPLE_ROWS, may_be_size};
 
 /// A row is taken for this large where none is seen.
 const UNSEEN_ROW_BYTES: usize = 1_024;
@@ -56,17 +56,20 @@ impl RowSizes {
     pub(super) fn learn(
         &self,
         table: TableIndex,
-        kind: Kind,
+        kind: RequestKind,
         accounts: impl Iterator<Item = (usize, usize)>,
     ) {
         let mut count = 0;
         let accounts = accounts.inspect(|(rows, _)| count += rows);
         let seen = accounts.filter_map(|(rows, bytes)| bytes.checked_div(rows)).max();
-        if !matches!(kind, Kind::Keys | Kind::First(Width::Slim) | Kind::Page(Width::Slim)) {
+        if !matches!(
+            kind,
+            RequestKind::Keys | RequestKind::First(Width::Slim) | RequestKind::Page(Width::Slim)
+        ) {
             self.0[table].largest.fetch_max(seen.unwrap_or_default(), Ordering::Relaxed);
             self.0[table].seen.fetch_add(count, Ordering::Relaxed);
         }
-        if kind == Kind::One {
+        if kind == RequestKind::One {
             return;
         }
         let known = self.slot(table, kind);
@@ -82,14 +85,14 @@ impl RowSizes {
     }
 
     /// Whether an answer has been seen.
-    pub(super) fn is_seen(&self, table: TableIndex, kind: Kind) -> bool {
+    pub(super) fn is_seen(&self, table: TableIndex, kind: RequestKind) -> bool {
         self.known(table, kind) > 0
     }
 
     /// The bytes of a row.
-    pub(super) fn row(&self, table: TableIndex, kind: Kind) -> usize {
+    pub(super) fn row(&self, table: TableIndex, kind: RequestKind) -> usize {
         match (kind, self.known(table, kind)) {
-            (Kind::One, largest) => largest.max(self.unseen(table)),
+            (RequestKind::One, largest) => largest.max(self.unseen(table)),
             (_, 0) => UNSEEN_ROW_BYTES,
             (_, known) => known,
         }
@@ -97,7 +100,7 @@ impl RowSizes {
 
     /// The bytes of the largest rows seen.
     pub(super) fn largest(&self, table: TableIndex) -> usize {
-        self.known(table, Kind::One)
+        self.known(table, RequestKind::One)
     }
 
     /// The bytes that a row may have which is larger than all that were seen: whoever has met small ones only cannot know
@@ -109,7 +112,7 @@ impl RowSizes {
 
     /// The rows to ask for in the first page of each of `streams` streams.
     pub(super) fn first_page(&self, table: TableIndex, width: Width, streams: usize) -> usize {
-        self.rows_in(FIRST_PAGES_BYTES / streams.max(1), table, Kind::Page(width))
+        self.rows_in(FIRST_PAGES_BYTES / streams.max(1), table, RequestKind::Page(width))
     }
 
     /// The rows to ask for of each of `accounts` whose first pages are one answer.
@@ -119,43 +122,43 @@ impl RowSizes {
         width: Width,
         accounts: usize,
     ) -> usize {
-        self.rows_in(FIRST_PAGES_BYTES / accounts.max(1), table, Kind::First(width))
+        self.rows_in(FIRST_PAGES_BYTES / accounts.max(1), table, RequestKind::First(width))
     }
 
     /// The rows to ask for in further pages, of which `streams` are open.
     pub(super) fn further_page(&self, table: TableIndex, width: Width, streams: usize) -> usize {
-        self.rows_in(LARGE_GROUP_BYTES / streams.max(1), table, Kind::Page(width))
+        self.rows_in(LARGE_GROUP_BYTES / streams.max(1), table, RequestKind::Page(width))
     }
 
     /// The accounts to ask for at once where each owns one row at most.
     pub(super) fn accounts_per_read(&self, table: TableIndex) -> usize {
-        self.rows_in(FIRST_PAGES_BYTES, table, Kind::Rows).min(MOST_ACCOUNTS)
+        self.rows_in(FIRST_PAGES_BYTES, table, RequestKind::Rows).min(MOST_ACCOUNTS)
     }
 
-    fn rows_in(&self, bytes: usize, table: TableIndex, kind: Kind) -> usize {
+    fn rows_in(&self, bytes: usize, table: TableIndex, kind: RequestKind) -> usize {
         (bytes / self.row(table, kind)).clamp(2, MOST_ROWS)
     }
 
     /// The bytes of a row as learnt; 0 if nothing is.
-    fn known(&self, table: TableIndex, kind: Kind) -> usize {
+    fn known(&self, table: TableIndex, kind: RequestKind) -> usize {
         let known = |slot: &AtomicUsize| slot.load(Ordering::Relaxed);
         let own = known(self.slot(table, kind));
         match kind {
             // Whoever owns small rows may be read page by page as well.
-            Kind::Page(Width::Full) | Kind::TimedPage => {
-                own.max(known(self.slot(table, Kind::Rows)))
+            RequestKind::Page(Width::Full) | RequestKind::TimedPage => {
+                own.max(known(self.slot(table, RequestKind::Rows)))
             }
             _ => own,
         }
     }
 
-    fn slot(&self, table: TableIndex, kind: Kind) -> &AtomicUsize {
+    fn slot(&self, table: TableIndex, kind: RequestKind) -> &AtomicUsize {
         let OfTable { slots, largest, .. } = &self.0[table];
         match kind {
-            Kind::First(Width::Slim) | Kind::Page(Width::Slim) => &slots[1],
-            Kind::Keys => &slots[2],
-            Kind::Page(Width::Full) | Kind::TimedPage => &slots[3],
-            Kind::One => largest,
+            RequestKind::First(Width::Slim) | RequestKind::Page(Width::Slim) => &slots[1],
+            RequestKind::Keys => &slots[2],
+            RequestKind::Page(Width::Full) | RequestKind::TimedPage => &slots[3],
+            RequestKind::One => largest,
             _ => &slots[0],
         }
     }
@@ -203,7 +206,7 @@ impl Weighed for KeyPage {
 /// Requests of one sort.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sort {
-    pub(super) kind: Kind,
+    pub(super) kind: RequestKind,
     pub(super) table: TableIndex,
     pub(super) operation: Operation,
 }
@@ -297,7 +300,8 @@ mod tests {
     fn pages_follow_the_size_of_rows() {
         let sizes = RowSizes::new(1);
         let unseen = sizes.first_page(0, Width::Full, 2);
-        let learn = |bytes| sizes.learn(0, Kind::Page(Width::Full), [(1, bytes)].into_iter());
+        let learn =
+            |bytes| sizes.learn(0, RequestKind::Page(Width::Full), [(1, bytes)].into_iter());
         learn(100_000);
         assert!(sizes.first_page(0, Width::Full, 2) < unseen / 50);
         assert_eq!(sizes.first_page(0, Width::Slim, 2), unseen, "widths are apart");
@@ -309,36 +313,36 @@ mod tests {
     #[test]
     fn the_largest_account_of_an_answer_counts() {
         let sizes = RowSizes::new(1);
-        assert!(!sizes.is_seen(0, Kind::TimedPage));
-        sizes.learn(0, Kind::Rows, [(10, 1_000), (0, 0), (2, 40_000)].into_iter());
-        assert_eq!(sizes.row(0, Kind::TimedPage), 20_000);
-        sizes.learn(0, Kind::Rows, [(0, 0)].into_iter());
-        assert_eq!(sizes.row(0, Kind::TimedPage), 20_000, "nothing says nothing");
+        assert!(!sizes.is_seen(0, RequestKind::TimedPage));
+        sizes.learn(0, RequestKind::Rows, [(10, 1_000), (0, 0), (2, 40_000)].into_iter());
+        assert_eq!(sizes.row(0, RequestKind::TimedPage), 20_000);
+        sizes.learn(0, RequestKind::Rows, [(0, 0)].into_iter());
+        assert_eq!(sizes.row(0, RequestKind::TimedPage), 20_000, "nothing says nothing");
     }
 
     #[test]
     fn whoever_is_read_page_by_page_does_not_make_others_small() {
         let sizes = RowSizes::new(1);
         let first = || sizes.first_page_of_each(0, Width::Full, 16);
-        sizes.learn(0, Kind::First(Width::Full), [(10, 1_000)].into_iter());
+        sizes.learn(0, RequestKind::First(Width::Full), [(10, 1_000)].into_iter());
         let before = first();
-        sizes.learn(0, Kind::Page(Width::Full), [(1, 1_000_000)].into_iter());
+        sizes.learn(0, RequestKind::Page(Width::Full), [(1, 1_000_000)].into_iter());
         assert_eq!(first(), before);
-        assert_eq!(sizes.row(0, Kind::TimedPage), 1_000_000);
+        assert_eq!(sizes.row(0, RequestKind::TimedPage), 1_000_000);
         assert_eq!(sizes.largest(0), 1_000_000);
-        sizes.learn(0, Kind::One, [(1, 3_000_000)].into_iter());
-        assert_eq!((sizes.row(0, Kind::One), first()), (3_000_000, before));
+        sizes.learn(0, RequestKind::One, [(1, 3_000_000)].into_iter());
+        assert_eq!((sizes.row(0, RequestKind::One), first()), (3_000_000, before));
     }
 
     #[test]
     fn many_small_rows_make_large_ones_less_likely() {
         let sizes = RowSizes::new(1);
         let learn = |kind, rows| sizes.learn(0, kind, [(rows, rows * 100)].into_iter());
-        learn(Kind::Rows, ROWS_THAT_TELL);
+        learn(RequestKind::Rows, ROWS_THAT_TELL);
         assert_eq!(sizes.unseen(0), UNKNOWN_ROW_BYTES);
-        learn(Kind::First(Width::Slim), ROWS_THAT_TELL);
+        learn(RequestKind::First(Width::Slim), ROWS_THAT_TELL);
         assert_eq!(sizes.unseen(0), UNKNOWN_ROW_BYTES, "their values were not among it");
-        learn(Kind::Rows, 3 * ROWS_THAT_TELL);
+        learn(RequestKind::Rows, 3 * ROWS_THAT_TELL);
         assert_eq!(sizes.unseen(0), UNKNOWN_ROW_BYTES / 4);
     }
 }

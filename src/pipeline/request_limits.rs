@@ -43,7 +43,7 @@ const ROOM_UNIT: usize = 1_024;
 
 /// What a request does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum RequestKind {
     /// The first rows of accounts' partitions.
     First(Width),
     /// The same with write times.
@@ -68,7 +68,7 @@ pub(super) enum Kind {
     One,
 }
 
-impl Kind {
+impl RequestKind {
     fn gives_rows(self) -> bool {
         !matches!(self, Self::Owners | Self::Deletes | Self::Write)
     }
@@ -114,29 +114,29 @@ enum Slot {
 
 impl Slot {
     /// Of accounts, statements, or rows of a page.
-    fn of(kind: Kind) -> Self {
+    fn of(kind: RequestKind) -> Self {
         match kind {
-            Kind::First(Width::Full) => Self::First,
-            Kind::First(Width::Slim) => Self::FirstSlim,
-            Kind::TimedFirst => Self::TimedFirst,
-            Kind::Rows => Self::Rows,
-            Kind::TimedRows => Self::TimedRows,
-            Kind::Owners => Self::Owners,
-            Kind::Deletes => Self::Deletes,
-            Kind::Write => Self::Write,
-            Kind::Page(Width::Full) => Self::Page,
-            Kind::Page(Width::Slim) => Self::PageSlim,
-            Kind::TimedPage => Self::TimedPage,
-            Kind::Keys => Self::Keys,
-            Kind::One => Self::One,
+            RequestKind::First(Width::Full) => Self::First,
+            RequestKind::First(Width::Slim) => Self::FirstSlim,
+            RequestKind::TimedFirst => Self::TimedFirst,
+            RequestKind::Rows => Self::Rows,
+            RequestKind::TimedRows => Self::TimedRows,
+            RequestKind::Owners => Self::Owners,
+            RequestKind::Deletes => Self::Deletes,
+            RequestKind::Write => Self::Write,
+            RequestKind::Page(Width::Full) => Self::Page,
+            RequestKind::Page(Width::Slim) => Self::PageSlim,
+            RequestKind::TimedPage => Self::TimedPage,
+            RequestKind::Keys => Self::Keys,
+            RequestKind::One => Self::One,
         }
     }
 
     /// Of the rows of each account.
-    fn each(kind: Kind) -> Self {
+    fn each(kind: RequestKind) -> Self {
         match kind {
-            Kind::First(Width::Full) => Self::EachFirst,
-            Kind::First(Width::Slim) => Self::EachFirstSlim,
+            RequestKind::First(Width::Full) => Self::EachFirst,
+            RequestKind::First(Width::Slim) => Self::EachFirstSlim,
             _ => Self::Each,
         }
     }
@@ -145,7 +145,7 @@ impl Slot {
 /// How large a request is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Load {
-    pub(super) kind: Kind,
+    pub(super) kind: RequestKind,
     pub(super) table: TableIndex,
     /// Accounts, statements, or rows of a page.
     pub(super) count: usize,
@@ -199,12 +199,12 @@ impl RequestLimits {
     }
 
     /// Whether rows of a kind have been seen, or none come back.
-    pub(super) fn is_seen(&self, kind: Kind, table: TableIndex) -> bool {
-        !kind.gives_rows() || kind == Kind::One || self.sizes.is_seen(table, kind)
+    pub(super) fn is_seen(&self, kind: RequestKind, table: TableIndex) -> bool {
+        !kind.gives_rows() || kind == RequestKind::One || self.sizes.is_seen(table, kind)
     }
 
     /// The bytes of a row in an answer; none where no rows come back.
-    pub(super) fn row(&self, kind: Kind, table: TableIndex) -> usize {
+    pub(super) fn row(&self, kind: RequestKind, table: TableIndex) -> usize {
         match kind.gives_rows() {
             true => kind.with_times(self.sizes.row(table, kind)),
             false => 0,
@@ -214,7 +214,7 @@ impl RequestLimits {
     /// What a first answer should have of so many accounts: accounts, and rows of each. `None` if that is not less.
     pub(super) fn sample(
         &self,
-        kind: Kind,
+        kind: RequestKind,
         table: TableIndex,
         accounts: usize,
     ) -> Option<(usize, usize)> {
@@ -227,12 +227,12 @@ impl RequestLimits {
     }
 
     /// The accounts that requests of a kind should have, and those that they may have.
-    pub(super) fn accounts(&self, kind: Kind, table: TableIndex) -> (usize, usize) {
+    pub(super) fn accounts(&self, kind: RequestKind, table: TableIndex) -> (usize, usize) {
         let wanted = match kind {
-            Kind::Owners if self.tables[table].owns_partitions => ACCOUNTS_PER_LOOK,
-            Kind::Owners => ACCOUNTS_PER_PARTITION,
-            Kind::Rows => self.sizes.accounts_per_read(table),
-            Kind::TimedRows => (self.sizes.accounts_per_read(table) / TIMES_WEIGH).max(2),
+            RequestKind::Owners if self.tables[table].owns_partitions => ACCOUNTS_PER_LOOK,
+            RequestKind::Owners => ACCOUNTS_PER_PARTITION,
+            RequestKind::Rows => self.sizes.accounts_per_read(table),
+            RequestKind::TimedRows => (self.sizes.accounts_per_read(table) / TIMES_WEIGH).max(2),
             _ => ACCOUNTS_PER_REQUEST,
         };
         let most = self.accounts_at_most(kind, table);
@@ -242,7 +242,7 @@ impl RequestLimits {
     }
 
     /// The accounts of an answer: what the server takes, and what is little enough.
-    fn accounts_at_most(&self, kind: Kind, table: TableIndex) -> usize {
+    fn accounts_at_most(&self, kind: RequestKind, table: TableIndex) -> usize {
         let mut bytes = self.rows_of_each(kind, table) * self.row(kind, table);
         if kind.gives_rows_of_one_partition() {
             bytes = bytes.max(self.sizes.largest(table));
@@ -255,7 +255,7 @@ impl RequestLimits {
     }
 
     /// The bytes that an answer of so many rows may have, as far as can be told; none where no rows come back.
-    pub(super) fn answer(&self, kind: Kind, table: TableIndex, rows: usize) -> usize {
+    pub(super) fn answer(&self, kind: RequestKind, table: TableIndex, rows: usize) -> usize {
         let known = rows * self.row(kind, table);
         if !kind.gives_rows_of_one_partition() {
             return known;
@@ -271,11 +271,11 @@ impl RequestLimits {
     }
 
     /// The rows that first pages ask for of each account.
-    pub(super) fn rows_of_each(&self, kind: Kind, table: TableIndex) -> usize {
+    pub(super) fn rows_of_each(&self, kind: RequestKind, table: TableIndex) -> usize {
         let first = |width| self.sizes.first_page_of_each(table, width, ACCOUNTS_PER_REQUEST);
         let rows = match kind {
-            Kind::First(width) => first(width),
-            Kind::TimedFirst => first(Width::Full) / TIMES_WEIGH,
+            RequestKind::First(width) => first(width),
+            RequestKind::TimedFirst => first(Width::Full) / TIMES_WEIGH,
             _ => return 1,
         };
         // One row more than is used tells whether there are more.
@@ -292,7 +292,7 @@ impl RequestLimits {
     /// bytes (`None` if that is not known): then each is asked for its first row before it is asked for the rest.
     pub(super) fn may_be_large(
         &self,
-        kind: Kind,
+        kind: RequestKind,
         table: TableIndex,
         partition_bytes: Option<u64>,
     ) -> bool {
@@ -302,13 +302,18 @@ impl RequestLimits {
     }
 
     /// Whether an account with such a row would be more of an answer than others.
-    pub(super) fn is_large(&self, kind: Kind, table: TableIndex, row_bytes: usize) -> bool {
+    pub(super) fn is_large(&self, kind: RequestKind, table: TableIndex, row_bytes: usize) -> bool {
         let most = kind.with_times(row_bytes) * self.rows_of_each(kind, table);
         most > MOST_BYTES_OF_ANSWER / ACCOUNTS_PER_REQUEST / 4
     }
 
     /// The rows that a page may have, of which is known that each has so many bytes.
-    pub(super) fn rows_of_page(&self, kind: Kind, table: TableIndex, row_bytes: usize) -> usize {
+    pub(super) fn rows_of_page(
+        &self,
+        kind: RequestKind,
+        table: TableIndex,
+        row_bytes: usize,
+    ) -> usize {
         let bytes = self.row(kind, table).max(kind.with_times(row_bytes));
         let little = (MOST_BYTES_OF_ANSWER / bytes.max(1)).max(1);
         self.limit(table, Slot::of(kind)).most.min(little)
@@ -318,7 +323,7 @@ impl RequestLimits {
     pub(super) fn batch(&self, table: TableIndex) -> [usize; 2] {
         let limits = self.limits(table);
         let most = |slot: Slot| limits[slot as usize].most;
-        [most(Slot::of(Kind::Write)), most(Slot::Bytes).min(BATCH_BYTES)]
+        [most(Slot::of(RequestKind::Write)), most(Slot::Bytes).min(BATCH_BYTES)]
     }
 
     /// Whether nothing smaller is known to be refused, or to be much.
@@ -363,7 +368,13 @@ impl RequestLimits {
     }
 
     /// The server refused so many rows of one account, and gave half as many.
-    pub(super) fn too_many_rows(&self, kind: Kind, table: TableIndex, rows: usize, why: Fault) {
+    pub(super) fn too_many_rows(
+        &self,
+        kind: RequestKind,
+        table: TableIndex,
+        rows: usize,
+        why: Fault,
+    ) {
         self.limits(table)[Slot::each(kind) as usize].too_large(rows, why);
     }
 

@@ -157,7 +157,7 @@ impl Known {
 
 /// Counters that can be watched while a run goes on.
 #[derive(Debug, Default)]
-pub struct Progress {
+pub struct GroupCounts {
     /// Groups that ended well.
     pub done: AtomicU64,
     /// Groups that were given up.
@@ -220,7 +220,7 @@ pub async fn run<S: Writer, E>(
     plan: &Plan,
     known: &Known,
     limits: Limits,
-    progress: &Progress,
+    progress: &GroupCounts,
     stop: watch::Receiver<bool>,
     mut on_failure: impl FnMut(&Group, &Reason) -> Result<(), E>,
 ) -> (RunOutcome, Result<(), E>) {
@@ -351,7 +351,7 @@ impl RunOutcome {
         }
     }
 
-    fn add_done(&mut self, pairs: u64, merged: Merged, progress: &Progress) {
+    fn add_done(&mut self, pairs: u64, merged: Merged, progress: &GroupCounts) {
         self.done += 1;
         self.pairs_merged += pairs;
         self.tally.add(&merged.tally);
@@ -359,7 +359,7 @@ impl RunOutcome {
         progress.done.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn add_failed(&mut self, pairs: u64, progress: &Progress) {
+    fn add_failed(&mut self, pairs: u64, progress: &GroupCounts) {
         self.failed += 1;
         self.pairs_failed += pairs;
         progress.failed.fetch_add(1, Ordering::Relaxed);

@@ -20,7 +20,7 @@ use crate::storage::{Reader, StorageError, ring};
 use super::discovered::Discovered;
 use super::drain::unless_stopped;
 use super::pages::Sort;
-use super::request_limits::Kind;
+use super::request_limits::RequestKind;
 use super::{Context, GroupError};
 
 /// Ranges in all, at least: so that little is lost when a run is stopped, and a small ring has enough of them.
@@ -297,7 +297,8 @@ impl<S: Reader> Scanner<'_, S> {
 
     async fn pages(&self, table: TableIndex, range: TokenRange) -> Result<Held, StorageError> {
         let context = self.context;
-        let sort = Sort { kind: Kind::Keys, table, operation: context.operations.scan(table) };
+        let sort =
+            Sort { kind: RequestKind::Keys, table, operation: context.operations.scan(table) };
         let mut held = Held::default();
         let mut next = None;
         loop {

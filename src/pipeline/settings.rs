@@ -10,7 +10,7 @@ use strum::VariantNames;
 use super::{Discover, ErrorLimit, Limits};
 use crate::pace::PaceSettings;
 use crate::setting::Command::{Apply, Plan, Resume};
-use crate::setting::{Kind, Layers, Setting, SettingsError, plain, settings, text, values};
+use crate::setting::{Layers, Setting, SettingsError, ValueKind, plain, settings, text, values};
 
 settings! {
     /// How groups are merged, and how far.
@@ -22,14 +22,14 @@ settings! {
     /// none leads is not seen. `scan` reads every key of the table once before the first group is merged, and once more
     /// at the end, and sees them all. A run keeps to what it began with. With --inspect, `scan` also says how many rows
     /// `content` would miss.
-    DISCOVER: Discover = Setting::new("discover", Kind::Text, "WAY", discover)
+    DISCOVER: Discover = Setting::new("discover", ValueKind::Text, "WAY", discover)
         .default("content").example("scan").taken_by(&[Plan, Apply, Resume]).recorded(text).pinned();
 
     /// How far before its first read a group is merged as of: 2s, 500ms, 1m
     ///
     /// Writes of the application that are stamped before that instant must have arrived by the time
     /// a group is read. The run waits that long once, at its start.
-    SETTLE: Duration = Setting::new("settle", Kind::Number, "DURATION", settle)
+    SETTLE: Duration = Setting::new("settle", ValueKind::Number, "DURATION", settle)
         .default("2s").example("500ms").recorded_at(
         "settle_ms",
         |long| plain(&u64::try_from(long.as_millis()).unwrap_or(u64::MAX)),
@@ -39,7 +39,7 @@ settings! {
     /// Refuse tables that keep their tombstones (gc_grace_seconds) for less than this; `none` refuses none
     ///
     /// A replica that missed a delete, and a hint that arrives late, bring rows back once the tombstone is gone.
-    MIN_GC_GRACE: Duration = Setting::new("min_gc_grace", Kind::Number, "DURATION", min_gc_grace)
+    MIN_GC_GRACE: Duration = Setting::new("min_gc_grace", ValueKind::Number, "DURATION", min_gc_grace)
         .default("1h").example("10m").recorded_at(
         "min_gc_grace_s",
         |long| plain(&long.as_secs()),
@@ -50,11 +50,11 @@ settings! {
     );
 
     /// Only the first N groups of the plan; `all` lifts a limit that was set elsewhere
-    LIMIT: usize = Setting::new("limit", Kind::Number, "N|all", limit)
+    LIMIT: usize = Setting::new("limit", ValueKind::Number, "N|all", limit)
         .default("all").example("100").recorded(|groups| plain(&(*groups < usize::MAX).then_some(groups)));
 
     /// Stop when more groups than this have failed: a number, or a share such as 5%
-    MAX_ERRORS: ErrorLimit = Setting::new("max_errors", Kind::Number, "N|N%", max_errors)
+    MAX_ERRORS: ErrorLimit = Setting::new("max_errors", ValueKind::Number, "N|N%", max_errors)
         .default("1000").example("5%").recorded(|limit| match limit {
             ErrorLimit::Groups(groups) => plain(groups),
             ErrorLimit::Percent(percent) => format!("{percent}%").into(),

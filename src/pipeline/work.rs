@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::events::EventSink;
-use crate::journal::{Intent, Kind, State};
+use crate::journal::{Intent, SliceKind, State};
 use crate::merge::{Completion, Draft, Entry, Findings, Fold, Join, Matched, Slice};
 use crate::model::{Batch, Group, Row, Scope, TableIndex, Tally};
 use crate::spec::Table;
@@ -35,12 +35,12 @@ pub(super) trait Sink<S>: Send {
     fn take(
         &mut self,
         window: &Window<S>,
-        part: Part<'_>,
+        part: PreparedSlice<'_>,
     ) -> impl Future<Output = Result<(), GroupError>> + Send;
 }
 
 /// A slice, with what is journaled and written for it.
-pub(super) struct Part<'a> {
+pub(super) struct PreparedSlice<'a> {
     pub(super) group: &'a Group,
     pub(super) slice: Slice,
     pub(super) intent: Intent,
@@ -50,7 +50,7 @@ pub(super) struct Part<'a> {
 }
 
 /// What is known of a group so far.
-pub(super) struct Work<'a, S, K> {
+pub(super) struct GroupWork<'a, S, K> {
     pub(super) access: Access<'a, S>,
     pub(super) findings: Findings,
     /// What has been read and is not a slice yet.
@@ -82,7 +82,7 @@ pub(super) struct Joined<'a> {
     pub(super) pages: Pages,
 }
 
-impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
+impl<'a, S: Reader, K: Sink<S>> GroupWork<'a, S, K> {
     /// Nothing is known yet but the scopes that a scan has found: what the journal has of them is recalled into
     /// that.
     pub(super) fn new(access: Access<'a, S>, large: Option<LargePermit>, sink: K) -> Self {
@@ -92,7 +92,7 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
         for (index, _) in window.spec.discovered() {
             findings.discover(index, window.discovered(index, group.index));
         }
-        Work {
+        GroupWork {
             access,
             findings,
             draft: Draft::new(tables),
@@ -313,10 +313,10 @@ impl<'a, S: Reader, K: Sink<S>> Work<'a, S, K> {
             true => window.codec.encode(&slice),
             false => Vec::new(),
         };
-        let intent = window.intent(group, (Kind::Merge, State::Intended), t, body);
+        let intent = window.intent(group, (SliceKind::Merge, State::Intended), t, body);
         let intent = Intent { completes, tally, scopes, ..intent };
         self.access.can_wait = false;
-        let part = Part { group, slice, intent, writes, findings: &self.findings };
+        let part = PreparedSlice { group, slice, intent, writes, findings: &self.findings };
         self.sink.take(window, part).await
     }
 }

@@ -16,7 +16,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use crate::model::TimestampUs;
 use crate::storage::StorageError;
 
-use super::{Archive, BUCKETS, Entry, Run, RunState, Step, WindowEnd};
+use super::{Archive, BUCKETS, Claim, Run, RunState, Step, WindowEnd};
 use names::Names;
 use stays::{Moment, Stays};
 
@@ -88,11 +88,11 @@ impl<'a> Search<'a> {
     }
 
     /// Puts down all entries of some accounts; gives where these went, as far as that was not asked for.
-    async fn add(&mut self, mut entries: Vec<Entry>) -> Result<Vec<u32>, StorageError> {
+    async fn add(&mut self, mut entries: Vec<Claim>) -> Result<Vec<u32>, StorageError> {
         entries.sort_unstable_by(|one, other| by_account(one).cmp(&by_account(other)));
         let mut went = Vec::new();
         for of_account in entries.chunk_by(|one, other| one.account == other.account) {
-            let Some(Entry { account, .. }) = of_account.first() else { continue };
+            let Some(Claim { account, .. }) = of_account.first() else { continue };
             let account = self.lineage.names.number(account);
             self.asked.grow_and_insert(account as usize);
             let mut stays = Vec::new();
@@ -298,12 +298,12 @@ fn over(last: Step) -> Standing {
 }
 
 /// By what entries are put together, and in which order.
-fn by_account(entry: &Entry) -> (&str, &str, TimestampUs) {
+fn by_account(entry: &Claim) -> (&str, &str, TimestampUs) {
     (&entry.account, &entry.run, entry.t)
 }
 
 /// How a run's work on an account stands, from the last of its entries there.
-fn standing(last: &Entry, windows: &Windows, run: Option<&Run>) -> Standing {
+fn standing(last: &Claim, windows: &Windows, run: Option<&Run>) -> Standing {
     let state = run.map(|run| run.state);
     match windows.get(&last.t) {
         _ if state == Some(RunState::Closed) => Standing::Undone,

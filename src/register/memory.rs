@@ -11,7 +11,7 @@ use crate::model::TimestampUs;
 use crate::storage::StorageError;
 
 use super::{
-    Archive, Entry, Held, Holder, LEASE_US, Lease, LeaseReader, LeaseRows, OfPlan, Prunable,
+    Archive, Claim, Held, Holder, LEASE_US, Lease, LeaseReader, LeaseRows, OfPlan, Prunable,
     Register, Run, RunWindows, Taken, WindowEnd, bucket, take,
 };
 
@@ -22,7 +22,7 @@ const KEYSPACE: &str = "in memory";
 #[derive(Debug, Default)]
 pub struct Shared {
     leases: BTreeMap<String, Lease>,
-    entries: Vec<Entry>,
+    entries: Vec<Claim>,
     windows: BTreeMap<(String, TimestampUs), Option<WindowEnd>>,
     runs: BTreeMap<String, Run>,
 }
@@ -172,7 +172,7 @@ impl Register for MemoryRegister {
     fn begin<'a>(
         &'a self,
         t: TimestampUs,
-        entries: &'a [Entry],
+        entries: &'a [Claim],
     ) -> BoxFuture<'a, Result<(), StorageError>> {
         self.of(|shared| {
             shared.entries.extend_from_slice(entries);
@@ -203,7 +203,7 @@ impl Archive for MemoryRegister {
     fn entries<'a>(
         &'a self,
         accounts: &'a [String],
-    ) -> BoxFuture<'a, Result<Vec<Entry>, StorageError>> {
+    ) -> BoxFuture<'a, Result<Vec<Claim>, StorageError>> {
         self.of(|shared| {
             let of = shared.entries.iter().filter(|entry| accounts.contains(&entry.account));
             Ok(of.cloned().collect())
@@ -215,10 +215,10 @@ impl Archive for MemoryRegister {
         of: i32,
         most: usize,
         is_wanted: &'a (dyn Fn(&str) -> bool + Sync),
-    ) -> BoxFuture<'a, Result<Option<Vec<Entry>>, StorageError>> {
+    ) -> BoxFuture<'a, Result<Option<Vec<Claim>>, StorageError>> {
         self.of(|shared| {
             let entries = shared.entries.iter().filter(|entry| bucket(&entry.account) == of);
-            let entries: Vec<&Entry> = entries.collect();
+            let entries: Vec<&Claim> = entries.collect();
             let found = entries.iter().filter(|entry| is_wanted(&entry.account));
             Ok((entries.len() <= most).then(|| found.copied().cloned().collect()))
         })

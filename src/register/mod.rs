@@ -32,7 +32,7 @@ pub use lease::{Holder, LEASE_US, Lease, OfPlan};
 pub(crate) use lineage::Stay;
 pub use lineage::{Lineage, Standing};
 pub(crate) use prune::{Prunable, Pruned, prune};
-pub use verdict::{Later, Verdict};
+pub use verdict::{Later, Obstacle};
 
 /// What a run does to an account.
 #[derive(
@@ -61,7 +61,7 @@ impl Step {
 
 /// That a run works on an account. It is never changed, and goes only when nothing of what the run did there counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct Claim {
     /// The account, as it is written out.
     pub account: String,
     pub run: String,
@@ -73,7 +73,7 @@ pub struct Entry {
     pub survivor: String,
 }
 
-impl Entry {
+impl Claim {
     /// One for each account of a group.
     pub fn of_group<'g>(
         run: &'g str,
@@ -194,7 +194,7 @@ pub trait Register: fmt::Debug + Send + Sync {
     fn begin<'a>(
         &'a self,
         t: TimestampUs,
-        entries: &'a [Entry],
+        entries: &'a [Claim],
     ) -> BoxFuture<'a, Result<(), StorageError>>;
 
     /// Renews the lease; no other run writes at a time up to `floor`.
@@ -219,7 +219,7 @@ pub trait Archive: fmt::Debug + Send + Sync {
     fn entries<'a>(
         &'a self,
         accounts: &'a [String],
-    ) -> BoxFuture<'a, Result<Vec<Entry>, StorageError>>;
+    ) -> BoxFuture<'a, Result<Vec<Claim>, StorageError>>;
 
     /// What runs did to those accounts of a bucket that are wanted, by reading it whole; none where it has more than
     /// `most` entries and a page, or is not to be read so.
@@ -228,7 +228,7 @@ pub trait Archive: fmt::Debug + Send + Sync {
         bucket: i32,
         most: usize,
         is_wanted: &'a (dyn Fn(&str) -> bool + Sync),
-    ) -> BoxFuture<'a, Result<Option<Vec<Entry>>, StorageError>>;
+    ) -> BoxFuture<'a, Result<Option<Vec<Claim>>, StorageError>>;
 
     /// The windows of a run, with their ends as far as they have one.
     fn windows<'a>(&'a self, run: &'a str) -> BoxFuture<'a, Result<RunWindows, StorageError>>;

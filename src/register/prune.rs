@@ -116,7 +116,7 @@ mod tests {
     use super::*;
     use crate::model::{AccountId, Group, Pair};
     use crate::register::memory::{MemoryRegister, Shared};
-    use crate::register::{Entry, LEASE_US, Lineage, Register, Step, WindowEnd};
+    use crate::register::{Claim, LEASE_US, Lineage, Register, Step, WindowEnd};
     use crate::storage::Fault;
 
     const DAY: TimestampUs = 86_400_000_000;
@@ -186,7 +186,7 @@ mod tests {
             let known = run(id, [day, day], *state);
             let register = MemoryRegister::take(&shared, known.clone(), t).unwrap();
             let group = group(source, survivor);
-            let entries: Vec<_> = Entry::of_group(id, &group, t, *step).collect();
+            let entries: Vec<_> = Claim::of_group(id, &group, t, *step).collect();
             block_on(register.begin(t, &entries)).unwrap();
             block_on(register.end(&[WindowEnd { t, open: BTreeSet::new() }])).unwrap();
             register.know(known);

@@ -8,7 +8,7 @@ use super::{Lineage, Standing, Stay};
 
 /// Why a pair is not merged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Obstacle {
     /// One of its accounts is half merged, or half undone, by another run.
     Busy {
         account: String,
@@ -43,13 +43,14 @@ pub struct Later {
 impl Lineage {
     /// What is to be said of the pairs of a group before it is begun: nothing of those that may be merged. `None` stands
     /// for all of them, else it is the position of a pair.
-    pub fn verdicts(&self, group: &Group) -> Vec<(Option<usize>, Verdict)> {
+    pub fn verdicts(&self, group: &Group) -> Vec<(Option<usize>, Obstacle)> {
         let survivor = &*group.survivor.text();
         if let Some(own) = self.busy(survivor, true) {
             let of = |source: &AccountId| self.busy(&source.text(), false);
             // What another run is busy with comes before what a lost one left.
             let pairs: Vec<_> = group.sources().map(of).collect();
-            let is_at_work = |busy: &Verdict| matches!(busy, Verdict::Busy { is_lost: false, .. });
+            let is_at_work =
+                |busy: &Obstacle| matches!(busy, Obstacle::Busy { is_lost: false, .. });
             if is_at_work(&own) || !pairs.iter().flatten().any(is_at_work) {
                 return vec![(None, own)];
             }
@@ -64,9 +65,9 @@ impl Lineage {
             let source = source.text();
             let verdict =
                 self.busy(&source, false).or_else(|| self.elsewhere(&source, &root, by))?;
-            is_circle |= matches!(verdict, Verdict::Cycle { .. });
+            is_circle |= matches!(verdict, Obstacle::Cycle { .. });
             // Where it went is merged with this group, too.
-            let is_within = matches!(&verdict, Verdict::AmbiguousEarlier { into, .. }
+            let is_within = matches!(&verdict, Obstacle::AmbiguousEarlier { into, .. }
                 if group.sources().any(|source| source.text() == **into));
             (!is_within).then_some((Some(at), verdict))
         };
@@ -76,7 +77,7 @@ impl Lineage {
             // The survivor itself is gone: what is not said to be busy goes nowhere from here.
             let judged: Vec<Option<usize>> = verdicts.iter().map(|(at, _)| *at).collect();
             let (into, run) = (root.into_owned(), by.to_owned());
-            let gone = Verdict::MergedEarlier { into, run };
+            let gone = Obstacle::MergedEarlier { into, run };
             let rest = (0..group.pairs.len()).map(Some).filter(|at| !judged.contains(at));
             verdicts.extend(rest.map(|at| (at, gone.clone())));
         }
@@ -95,17 +96,17 @@ impl Lineage {
     }
 
     /// What is to be said of a source whose group is merged into an account that is at `root` now.
-    fn elsewhere(&self, source: &str, root: &str, by: Option<&str>) -> Option<Verdict> {
+    fn elsewhere(&self, source: &str, root: &str, by: Option<&str>) -> Option<Obstacle> {
         if let Some(run) = by.filter(|_| source == root) {
-            return Some(Verdict::Cycle { run: run.to_owned() });
+            return Some(Obstacle::Cycle { run: run.to_owned() });
         }
         let (into, run) = self.root(source);
         let run = run.filter(|_| into != root)?.to_owned();
-        Some(Verdict::AmbiguousEarlier { into: into.into_owned(), run })
+        Some(Obstacle::AmbiguousEarlier { into: into.into_owned(), run })
     }
 
     /// Whether a run has not ended with an account that a group is merged out of, or into.
-    fn busy(&self, account: &str, survives: bool) -> Option<Verdict> {
+    fn busy(&self, account: &str, survives: bool) -> Option<Obstacle> {
         // What a lost run left may be accepted, what another is busy with may not. Nor what a lost run was taking back: the
         // survivor's row, which a merge would leave as it is, may be what its delete is still on its way to. Nor is a source
         // of a lost run one that survives: the delete of its own rows, to which others would give way, may be.
@@ -116,7 +117,7 @@ impl Lineage {
         let is_open = |stay: &Stay<'_>| matches!(stay.standing, Standing::Busy | Standing::Lost);
         let open = self.stays(account).filter(|stay| stay.overlaps).filter(is_open);
         let stay = open.min_by_key(|stay| (is_accepted(stay), stay.standing == Standing::Lost))?;
-        Some(Verdict::Busy {
+        Some(Obstacle::Busy {
             account: account.to_owned(),
             run: stay.run.to_owned(),
             is_lost: is_accepted(&stay),

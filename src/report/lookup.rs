@@ -32,14 +32,14 @@ pub(crate) struct Lookup {
     /// How many runs were looked into.
     pub runs: u64,
     /// The groups that it is in, by run.
-    pub found: Vec<Found>,
+    pub found: Vec<AccountGroup>,
     /// The runs that could not be read.
     pub unreadable: Vec<Unreadable>,
 }
 
 /// A group that the account is in.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct Found {
+pub(crate) struct AccountGroup {
     pub run: RunId,
     /// Its directory.
     pub run_dir: PathBuf,
@@ -120,7 +120,7 @@ impl Lookup {
     }
 
     /// Adds a group that the account is in.
-    pub(crate) fn add(&mut self, found: Found) {
+    pub(crate) fn add(&mut self, found: AccountGroup) {
         if let Some(account) = found.chain.first() {
             self.account.clone_from(account);
         }
@@ -128,7 +128,7 @@ impl Lookup {
     }
 }
 
-impl Found {
+impl AccountGroup {
     /// What a group says of an account in it.
     pub(crate) fn new(
         account: &AccountId,
@@ -288,7 +288,7 @@ mod tests {
         let run = RunId::from_text("20261123T041455Z-3f9a");
         let mut lookup = Lookup::new(&format!("{{{account}}}"));
         lookup.runs = 2;
-        lookup.add(Found::new(&account, run, Path::new("runs/r1"), &group));
+        lookup.add(AccountGroup::new(&account, run, Path::new("runs/r1"), &group));
         lookup
     }
 
@@ -350,7 +350,7 @@ mod tests {
             changed_at_ms: None,
         };
         let run = RunId::from_text("r");
-        let found = Found::new(&AccountId::new("n0"), run, Path::new("r"), &group);
+        let found = AccountGroup::new(&AccountId::new("n0"), run, Path::new("r"), &group);
         assert_eq!(found.chain.len(), 101);
         let lookup = Lookup { found: vec![found], ..Lookup::new("n0") };
         assert!(printed(&lookup).contains(" → n7 → (92 more) → n100\n"), "{}", printed(&lookup));

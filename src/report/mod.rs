@@ -49,7 +49,7 @@ pub(crate) use inspection::{
 };
 pub(crate) use leased::{AtWork, Leased};
 pub(crate) use listing::Listing;
-pub(crate) use lookup::{Found, KnownGroup, Lookup, Unreadable};
+pub(crate) use lookup::{AccountGroup, KnownGroup, Lookup, Unreadable};
 pub(crate) use pruned::PrunedRuns;
 pub(crate) use runs::{ListedRun, Runs};
 pub use summary::Throughput;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::{Described, Layer, Row, Setting};
+use super::{Described, Layer, Setting, SettingRow};
 use crate::secret::{Properties, REDACTED, is_secret, redacted};
 
 /// What is wrong with the settings, in one line.
@@ -93,23 +93,23 @@ impl Layers {
     }
 
     /// A setting as it is in effect; nothing if no layer has it.
-    pub(crate) fn written(&self, row: &Row) -> Option<&Given> {
+    pub(crate) fn written(&self, row: &SettingRow) -> Option<&Given> {
         self.0.iter().find(|given| given.key == row.name)
     }
 
     /// What is given to this command, whatever a run recorded.
-    pub(crate) fn given(&self, row: &Row) -> Option<&Given> {
+    pub(crate) fn given(&self, row: &SettingRow) -> Option<&Given> {
         self.written(row).filter(|given| !matches!(given.origin, Origin::Run(..)))
     }
 
     /// What a run recorded.
-    pub(crate) fn recorded(&self, row: &Row) -> Option<&Given> {
+    pub(crate) fn recorded(&self, row: &SettingRow) -> Option<&Given> {
         let mut of_run = self.0.iter().filter(|given| matches!(given.origin, Origin::Run(..)));
         of_run.find(|given| given.key == row.name)
     }
 
     /// The properties of a table, in the order of their names.
-    pub(crate) fn table(&self, row: &Row) -> Vec<&Given> {
+    pub(crate) fn table(&self, row: &SettingRow) -> Vec<&Given> {
         let is_of = |key: &str| key.strip_prefix(row.name).is_some_and(|key| key.starts_with('.'));
         let found = self.0.iter().rev().filter(|given| is_of(&given.key));
         let strongest: BTreeMap<_, _> = found.map(|given| (&given.key, given)).collect();
@@ -121,7 +121,11 @@ impl Layers {
     ///
     /// # Errors
     /// The run had a secret that nobody gives now.
-    pub(crate) fn properties(&self, row: &Row, of: &str) -> Result<Properties, SettingsError> {
+    pub(crate) fn properties(
+        &self,
+        row: &SettingRow,
+        of: &str,
+    ) -> Result<Properties, SettingsError> {
         let property = |found: &Given| {
             let (key, is_recorded) = (found.property(), matches!(found.origin, Origin::Run(..)));
             if is_recorded && is_secret(key) && found.text == REDACTED {

@@ -16,12 +16,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 pub(crate) use layers::{Given, Layers, Origin, SettingsError};
-pub(crate) use row::{Command, Kind, Layer, Recorded, Row};
+pub(crate) use row::{Command, Layer, Recorded, SettingRow, ValueKind};
 
 /// A setting with values of a type.
 #[derive(Debug)]
 pub(crate) struct Setting<T> {
-    row: Row,
+    row: SettingRow,
     /// A value from its text, or what is wrong in words that continue "'abc' …".
     parse: fn(&str) -> Result<T, String>,
     /// A value as run.json keeps it.
@@ -31,7 +31,7 @@ pub(crate) struct Setting<T> {
 /// A setting, whatever its type.
 pub(crate) trait Described: Sync {
     /// All but its type.
-    fn row(&self) -> &Row;
+    fn row(&self) -> &SettingRow;
 
     /// What is wrong with a text.
     ///
@@ -47,7 +47,7 @@ pub(crate) trait Described: Sync {
 }
 
 impl<T> Described for Setting<T> {
-    fn row(&self) -> &Row {
+    fn row(&self) -> &SettingRow {
         &self.row
     }
 
@@ -56,7 +56,7 @@ impl<T> Described for Setting<T> {
     }
 
     fn kept(&self, layers: &Layers) -> Result<Option<Value>, SettingsError> {
-        if self.row.kind == Kind::Table {
+        if self.row.kind == ValueKind::Table {
             return Ok(Some(layers.table(&self.row).iter().map(|found| found.shown()).collect()));
         }
         let Some(keep) = self.keep else { return Ok(None) };
@@ -68,11 +68,11 @@ impl<T> Setting<T> {
     /// A setting of this name and kind.
     pub(crate) const fn new(
         name: &'static str,
-        kind: Kind,
+        kind: ValueKind,
         value_name: &'static str,
         parse: fn(&str) -> Result<T, String>,
     ) -> Self {
-        let row = Row {
+        let row = SettingRow {
             name,
             kind,
             value_name,
@@ -93,7 +93,7 @@ impl<T> Setting<T> {
 
     /// One that is not for the command line, where other users could see it, and is recorded nowhere.
     pub(crate) const fn secret(name: &'static str, parse: fn(&str) -> Result<T, String>) -> Self {
-        let secret = Self::new(name, Kind::Secret, "", parse).leads_to_secret();
+        let secret = Self::new(name, ValueKind::Secret, "", parse).leads_to_secret();
         secret.only(&[Layer::Environment, Layer::File])
     }
 
@@ -204,7 +204,7 @@ impl<T> Setting<T> {
 impl Setting<bool> {
     /// A setting that is on or off.
     pub(crate) const fn switch(name: &'static str) -> Self {
-        Self::new(name, Kind::Switch, "", values::switch).default("false")
+        Self::new(name, ValueKind::Switch, "", values::switch).default("false")
     }
 }
 
@@ -216,7 +216,7 @@ impl Setting<()> {
         value_name: &'static str,
         at: &'static str,
     ) -> Self {
-        let table = Self::new(name, Kind::Table, value_name, |_| Ok(()));
+        let table = Self::new(name, ValueKind::Table, value_name, |_| Ok(()));
         table.short(short).recalled_from(at, |_| None)
     }
 }

@@ -31,7 +31,7 @@ pub(crate) enum Command {
 /// How a setting may be written in the configuration file and on the command line; in the file, all but switches,
 /// secrets and tables also as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum ValueKind {
     Text,
     /// A number or a word.
     Number,
@@ -61,11 +61,11 @@ pub(crate) enum Layer {
 
 /// What there is to know of a setting but the type of its values.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Row {
+pub(crate) struct SettingRow {
     /// The key in the configuration file; flag and variable are made of it.
     pub(crate) name: &'static str,
     /// How it may be written.
-    pub(crate) kind: Kind,
+    pub(crate) kind: ValueKind,
     /// What stands for the value in the help.
     pub(crate) value_name: &'static str,
     /// The short flag.
@@ -100,7 +100,7 @@ pub(crate) struct Recorded {
     pub(crate) recall: fn(&Value) -> Option<String>,
 }
 
-impl Row {
+impl SettingRow {
     /// Whether it can be given there.
     pub(crate) fn is_in(&self, layer: Layer) -> bool {
         self.layers.contains(&layer)
@@ -114,7 +114,7 @@ impl Row {
     /// The long flag, or the short one where there is no long one.
     pub(crate) fn flag(&self) -> String {
         match (self.kind, self.short) {
-            (Kind::Table | Kind::Count, Some(short)) => format!("-{short}"),
+            (ValueKind::Table | ValueKind::Count, Some(short)) => format!("-{short}"),
             _ => format!("--{}", self.name.replace('_', "-")),
         }
     }
@@ -131,7 +131,7 @@ impl Row {
         });
         let mut paragraphs: Vec<_> = paragraphs.collect();
         let shows_default = self.default.is_empty()
-            || matches!(self.kind, Kind::Switch | Kind::Count)
+            || matches!(self.kind, ValueKind::Switch | ValueKind::Count)
             || self.help.contains("[default:");
         if let (Some(summary), false) = (paragraphs.first_mut(), shows_default) {
             *summary += &format!(" [default: {}]", self.default);

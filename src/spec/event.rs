@@ -146,10 +146,10 @@ const VALUE_BYTES: usize = 512;
 
 /// Text with `${placeholders}`.
 #[derive(Clone, Debug)]
-struct Template(Vec<Part>);
+struct Template(Vec<TemplatePart>);
 
 #[derive(Clone, Debug)]
-enum Part {
+enum TemplatePart {
     Text(String),
     Placeholder(String),
 }
@@ -164,13 +164,13 @@ impl Template {
                 .split_once('}')
                 .ok_or_else(|| format!("'{text}': a placeholder is not closed by '}}'"))?;
             if !before.is_empty() {
-                parts.push(Part::Text(before.into()));
+                parts.push(TemplatePart::Text(before.into()));
             }
-            parts.push(Part::Placeholder(name.into()));
+            parts.push(TemplatePart::Placeholder(name.into()));
             rest = after;
         }
         if !rest.is_empty() || parts.is_empty() {
-            parts.push(Part::Text(rest.into()));
+            parts.push(TemplatePart::Text(rest.into()));
         }
         Ok(Self(parts))
     }
@@ -178,8 +178,8 @@ impl Template {
     /// The placeholders in it.
     fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|part| match part {
-            Part::Text(_) => None,
-            Part::Placeholder(name) => Some(name.as_str()),
+            TemplatePart::Text(_) => None,
+            TemplatePart::Placeholder(name) => Some(name.as_str()),
         })
     }
 
@@ -187,8 +187,8 @@ impl Template {
         let mut text = String::new();
         for part in &self.0 {
             match part {
-                Part::Text(literal) => text.push_str(literal),
-                Part::Placeholder(name) => match bound(bindings, name) {
+                TemplatePart::Text(literal) => text.push_str(literal),
+                TemplatePart::Placeholder(name) => match bound(bindings, name) {
                     Value::String(value) => text.push_str(value),
                     // Writing to a String cannot fail.
                     value => drop(write!(text, "{value}")),
@@ -201,7 +201,7 @@ impl Template {
     /// A placeholder that stands alone keeps its type: a number stays a number, null stays null.
     fn render(&self, bindings: &Bindings<'_>, json: &mut String) {
         match self.0.as_slice() {
-            [Part::Placeholder(name)] => render(bound(bindings, name), json),
+            [TemplatePart::Placeholder(name)] => render(bound(bindings, name), json),
             _ => render(&Value::String(self.text(bindings)), json),
         }
     }

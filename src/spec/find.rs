@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::fault::{At, Faults, list};
 use super::raw::{ColumnPath, RawFind, RawPart, RawTable};
 use super::schema::{ColumnKind, TableSchema};
-use super::{Locator, Part, Table, constant, fits};
+use super::{Locator, ScopePart, Table, constant, fits};
 use crate::model::TableIndex;
 
 impl RawFind {
@@ -83,12 +83,12 @@ pub(super) fn check(
         ),
         // What leads here is put in when all tables are known.
         RawFind::Clustering { .. } if is_whole => {
-            let parts = vec![Part::Column(0)];
+            let parts = vec![ScopePart::Column(0)];
             return Some(Locator { parts, is_whole, ..Locator::default() });
         }
         RawFind::Scan if names != [account.as_str()] => {
             let parts = names.iter().filter(|name| **name != account.as_str());
-            let parts = parts.map(|_| Part::Column(0)).collect();
+            let parts = parts.map(|_| ScopePart::Column(0)).collect();
             return Some(Locator { parts, is_scanned: true, is_whole, ..Locator::default() });
         }
         RawFind::Scan => format!(
@@ -137,7 +137,7 @@ fn of_parts(
     (account, parts, line): (&str, &BTreeMap<String, At<RawPart>>, usize),
     live: &TableSchema,
     faults: &mut Faults,
-) -> Option<Vec<Part>> {
+) -> Option<Vec<ScopePart>> {
     let partition = live.partition_key();
     let scope: Vec<_> = partition.into_iter().filter(|column| column.name != account).collect();
     let names: Vec<&str> = scope.iter().map(|column| column.name.as_str()).collect();
@@ -148,7 +148,7 @@ fn of_parts(
         );
         faults.add(part.line, raw.problem(problem));
     }
-    let found: Vec<Option<Part>> = scope
+    let found: Vec<Option<ScopePart>> = scope
         .iter()
         .map(|column| {
             let Some(part) = parts.get(&column.name) else {
@@ -160,9 +160,9 @@ fn of_parts(
                 faults.add(line, raw.problem(problem));
                 return None;
             };
-            let RawPart::Constant(value) = &**part else { return Some(Part::Column(0)) };
+            let RawPart::Constant(value) = &**part else { return Some(ScopePart::Column(0)) };
             match constant::of(&column.cql_type, value) {
-                Ok(value) => Some(Part::Constant(value)),
+                Ok(value) => Some(ScopePart::Constant(value)),
                 Err(why) => {
                     faults.add(part.line, raw.problem(format!("{}: {why}", column.name)));
                     None
@@ -240,7 +240,7 @@ fn led(
         {
             faults.add(path.line, raw.problem(differs));
         }
-        *part = Part::Column(at);
+        *part = ScopePart::Column(at);
         locator.through = Some(index);
     }
     locator

@@ -117,7 +117,7 @@ pub struct Column {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Locator {
     /// One for each column of the partition key but the account's, in key order.
-    pub parts: Vec<Part>,
+    pub parts: Vec<ScopePart>,
     /// The table whose rows lead here; `None` if every part is a constant, or a scan finds them.
     pub through: Option<TableIndex>,
     /// Whether nothing leads here: a scan of the table's keys tells its scopes.
@@ -128,7 +128,7 @@ pub struct Locator {
 
 /// Where one value of a scope comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum ScopePart {
     /// It is the same for all rows that are merged.
     Constant(Bytes),
     /// It is the value of this column of the table that leads here.
@@ -195,9 +195,9 @@ impl Column {
 impl Locator {
     /// The scope that a row of the table that leads here names; `None` if it names none.
     pub fn scope(&self, row: &[Cell]) -> Option<Scope> {
-        let value = |part: &Part| match part {
-            Part::Constant(value) => Some(value.clone()),
-            Part::Column(column) => row.get(*column)?.clone(),
+        let value = |part: &ScopePart| match part {
+            ScopePart::Constant(value) => Some(value.clone()),
+            ScopePart::Column(column) => row.get(*column)?.clone(),
         };
         let values: Vec<Bytes> = self.parts.iter().map(value).collect::<Option<_>>()?;
         let is_empty = values.iter().all(Bytes::is_empty);
@@ -218,8 +218,8 @@ impl Locator {
     pub(crate) fn admits(&self, scope: &Scope) -> bool {
         let mut parts = self.parts.iter().zip(scope.values());
         parts.all(|(part, value)| match part {
-            Part::Constant(constant) => constant == value,
-            Part::Column(_) => true,
+            ScopePart::Constant(constant) => constant == value,
+            ScopePart::Column(_) => true,
         })
     }
 }

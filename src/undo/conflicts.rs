@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::journal::body::{Disputed, LeftAlone};
-use crate::journal::{Codec, GroupRecord, Journal, JournalError, Kind, Note, State};
+use crate::journal::{Codec, GroupRecord, Journal, JournalError, Note, SliceKind, State};
 use crate::model::{AccountId, Cell, ColumnIndex, Pair, TableIndex, TimestampUs};
 
 /// A cell that someone changed since the run; its key was left alone.
@@ -79,7 +79,7 @@ pub fn conflicts<E: From<JournalError>>(
         }
         let damaged = |what| JournalError::of_group(number, what);
         let mut slices = journal.slices(number)?;
-        slices.retain(|slice| slice.kind == Kind::Undo);
+        slices.retain(|slice| slice.kind == SliceKind::Undo);
         // The last pass has all that is left.
         let last = slices.last().map(|slice| slice.t);
         for slice in slices.iter().filter(|slice| Some(slice.t) == last) {

@@ -8,7 +8,7 @@
 
 use crate::failpoint;
 use crate::history::{Histories, History};
-use crate::journal::{Kind, Note, SliceRecord, State};
+use crate::journal::{Note, SliceKind, SliceRecord, State};
 use crate::model::{AccountId, Group, TimestampUs, UndoTally};
 use crate::pipeline::keys;
 use crate::pipeline::{GroupError, Window};
@@ -22,7 +22,7 @@ use super::write::Writes;
 
 /// What came of a group's turn.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Turn {
+pub(super) struct UndoOutcome {
     /// By table.
     pub(super) rows: Vec<UndoTally>,
     pub(super) events: u64,
@@ -32,7 +32,7 @@ pub(super) struct Turn {
     pub(super) counted_meanwhile: u64,
 }
 
-impl Turn {
+impl UndoOutcome {
     pub(super) fn left_alone(&self) -> u64 {
         self.rows.iter().map(|rows| rows.left_alone).sum()
     }
@@ -48,7 +48,7 @@ struct Pass {
 /// The passes that the journal knows, in order.
 fn passes(records: &[SliceRecord]) -> Vec<Pass> {
     let mut passes: Vec<Pass> = Vec::new();
-    for record in records.iter().filter(|record| record.kind == Kind::Undo) {
+    for record in records.iter().filter(|record| record.kind == SliceKind::Undo) {
         match passes.last_mut().filter(|pass| pass.t == record.t) {
             Some(pass) => pass.slices.push(record.id),
             None => passes.push(Pass { t: record.t, slices: vec![record.id] }),
@@ -65,12 +65,14 @@ pub(super) async fn undo_group<S: Writer>(
     group: &Group,
     state: State,
     force: bool,
-) -> Result<Turn, GroupError> {
+) -> Result<UndoOutcome, GroupError> {
     window.begin(group, Step::Undo).await?;
     let records = window.journal.slices(group.index)?;
-    let is_complete = records.iter().any(|record| record.kind == Kind::Merge && record.completes);
+    let is_complete =
+        records.iter().any(|record| record.kind == SliceKind::Merge && record.completes);
     let is_sweeping = state == State::Sweeping;
-    let undone_at = records.iter().find(|record| record.kind == Kind::Undo).map(|record| record.t);
+    let undone_at =
+        records.iter().find(|record| record.kind == SliceKind::Undo).map(|record| record.t);
     let work = Work { window, group, is_complete, is_sweeping, undone_at, force };
     let mut known = passes(&records);
     let mut done = None;
@@ -105,9 +107,9 @@ pub(super) async fn undo_group<S: Writer>(
     Ok(turn)
 }
 
-impl Turn {
+impl UndoOutcome {
     /// Adds what an earlier pass did; what it left alone had its turn again.
-    fn follow(&mut self, earlier: &Turn) {
+    fn follow(&mut self, earlier: &UndoOutcome) {
         for (rows, earlier) in self.rows.iter_mut().zip(&earlier.rows) {
             let left_alone = rows.left_alone;
             rows.add(earlier);
@@ -134,13 +136,15 @@ struct Work<'a, S> {
 impl<S: Writer> Work<'_, S> {
     /// Walks over all chunks: decides about those that the journal does not have in this pass, and writes
     /// what is not known to be acknowledged. `before` is the pass that came before.
-    async fn pass(&self, pass: &Pass, before: Option<&Pass>) -> Result<Turn, GroupError> {
+    async fn pass(&self, pass: &Pass, before: Option<&Pass>) -> Result<UndoOutcome, GroupError> {
         let window = self.window;
         let (journal, now) = (&*window.journal, window.as_of.now());
         let mut walk =
             Histories::open(journal, &window.codec, &window.spec, self.group.index, now)?;
-        let mut turn =
-            Turn { rows: vec![UndoTally::default(); window.spec.tables.len()], ..Turn::default() };
+        let mut turn = UndoOutcome {
+            rows: vec![UndoTally::default(); window.spec.tables.len()],
+            ..UndoOutcome::default()
+        };
         let mut changed = Changed::new();
         let mut chunk = 0;
         while let Some(histories) = walk.next_chunk()? {
@@ -200,13 +204,19 @@ impl<S: Writer> Work<'_, S> {
             record.add((position, key), &group.survivor, verdict);
         }
         let body = window.codec.encode_undo(&record.0);
-        let intent = window.intent(group, (Kind::Undo, State::Undoing), t, body);
+        let intent = window.intent(group, (SliceKind::Undo, State::Undoing), t, body);
         window.intend(intent).await?;
         Ok(record)
     }
 
     /// Counts what is restored, and notes whose rows have to be announced.
-    fn count(&self, record: &Record, keys: &[Key<'_>], turn: &mut Turn, changed: &mut Changed) {
+    fn count(
+        &self,
+        record: &Record,
+        keys: &[Key<'_>],
+        turn: &mut UndoOutcome,
+        changed: &mut Changed,
+    ) {
         for (position, how) in record.restored() {
             let key = &keys[position];
             let rows = &mut turn.rows[key.history.table];

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::history::{History, Left};
 use crate::journal::body::{CellAhead, Disputed, KeptCell};
 use crate::model::{Cell, ColumnIndex, ExpiryS, Row, TimedRow, TimestampUs};
-use crate::pipeline::keys::{Found, Sought};
+use crate::pipeline::keys::{KeyRows, Sought};
 use crate::spec::{Table, Undone};
 
 /// How a key is restored.
@@ -24,7 +24,7 @@ pub(super) struct How {
 
 /// What is to be done about a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum UndoDecision {
     Restore(How),
     LeaveAlone(Vec<Disputed>),
 }
@@ -78,7 +78,7 @@ impl<'a> Key<'a> {
 
     /// Compares what stands there with what the run left. With `force`, what someone changed since is
     /// overridden.
-    pub(super) fn judge(&self, found: &Found, undo_t: TimestampUs, force: bool) -> Verdict {
+    pub(super) fn judge(&self, found: &KeyRows, undo_t: TimestampUs, force: bool) -> UndoDecision {
         let mut conflicts = match &found.survivor {
             None if self.history.is_copy() => self.missing_copy(found),
             survivor => self.survivor_conflicts(survivor.as_ref()),
@@ -91,7 +91,7 @@ impl<'a> Key<'a> {
         }
         conflicts.extend(self.counted_anew(found));
         if !force && !conflicts.is_empty() {
-            return Verdict::LeaveAlone(conflicts);
+            return UndoDecision::LeaveAlone(conflicts);
         }
         let columns = || self.table.key_len..self.table.columns.len();
         let ahead = found.survivor.iter().flat_map(|row| {
@@ -107,7 +107,7 @@ impl<'a> Key<'a> {
         });
         let keeps_survivor = found.survivor.is_none() && !self.history.is_copy();
         let (ahead, kept) = (ahead.collect(), kept.collect());
-        Verdict::Restore(How { ahead, keeps_survivor, kept })
+        UndoDecision::Restore(How { ahead, keeps_survivor, kept })
     }
 
     /// What is read of it, at this position in its chunk.
@@ -139,7 +139,7 @@ impl<'a> Key<'a> {
 
     /// The copy is gone. Where a source has its row, it was never written, or undone before; where none has, somebody
     /// has deleted it, and giving it back to a source would undo that.
-    fn missing_copy(&self, found: &Found) -> Vec<Disputed> {
+    fn missing_copy(&self, found: &KeyRows) -> Vec<Disputed> {
         let stands = |(source, before): &(usize, Row)| {
             let row = found.sources.iter().find(|(own, _)| own == source);
             row.is_some_and(|(_, row)| {
@@ -190,7 +190,7 @@ impl<'a> Key<'a> {
 
     /// What sources have counted since in columns that are added up. Whether that counts on from what they had cannot be
     /// told: with that given back it may be counted twice, without it may be lost.
-    fn counted_anew(&self, found: &Found) -> Vec<Disputed> {
+    fn counted_anew(&self, found: &KeyRows) -> Vec<Disputed> {
         let sources = found.sources.iter().flat_map(|(source, row)| {
             let before = self.before.iter().find(|(own, _)| own == source);
             let counted = self.table.sums().filter(move |column| {
@@ -216,7 +216,7 @@ impl<'a> Key<'a> {
     pub(super) fn counted_meanwhile(
         &self,
         how: &How,
-        found: &Found,
+        found: &KeyRows,
     ) -> Vec<(Option<usize>, ColumnIndex)> {
         let mut counted = Vec::new();
         for column in self.table.sums() {

@@ -34,10 +34,12 @@ pub(crate) use select::{SelectError, Selected};
 
 use crate::journal::{GroupRecord, Journal, JournalError};
 use crate::model::{Pair, UndoTally, UndonePairs};
-use crate::pipeline::{self, Context, GroupError, MOST_FAILURES, Progress, Reason, Walked, Window};
+use crate::pipeline::{
+    self, Context, GroupCounts, GroupError, MOST_FAILURES, Reason, Walked, Window,
+};
 use crate::storage::Writer;
 
-use group::Turn;
+use group::UndoOutcome;
 
 /// How to undo.
 #[derive(Clone, Copy, Debug, Default)]
@@ -80,7 +82,7 @@ pub async fn undo<S: Writer>(
     groups: &[usize],
     options: Options,
     stop: watch::Receiver<bool>,
-    progress: &Progress,
+    progress: &GroupCounts,
     mut on_failure: impl FnMut(&[Pair], &Reason),
 ) -> (Undone, Result<(), JournalError>) {
     let mut undone = Undone {
@@ -142,7 +144,7 @@ async fn turn<S: Writer>(
     window: &Window<S>,
     number: usize,
     force: bool,
-) -> (Vec<Pair>, Result<Turn, GroupError>) {
+) -> (Vec<Pair>, Result<UndoOutcome, GroupError>) {
     let record = match known(&*window.journal, number) {
         Ok(record) => record,
         Err(error) => return (Vec::new(), Err(error.into())),
@@ -160,7 +162,7 @@ fn known(journal: &dyn Journal, number: usize) -> Result<GroupRecord, JournalErr
 }
 
 impl Undone {
-    fn add(&mut self, pairs: u64, turn: &Turn) {
+    fn add(&mut self, pairs: u64, turn: &UndoOutcome) {
         if turn.left_alone() == 0 {
             self.undone += 1;
             self.pairs.undone += pairs;

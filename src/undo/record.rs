@@ -8,7 +8,7 @@ use crate::journal::Codec;
 use crate::journal::body::{Apart, LeftAlone, UndoSlice};
 use crate::model::AccountId;
 
-use super::key::{How, Key, Verdict};
+use super::key::{How, Key, UndoDecision};
 
 /// What was decided about the keys of one chunk.
 #[derive(Clone, Debug)]
@@ -47,15 +47,15 @@ impl Record {
         &mut self,
         (position, key): (usize, &Key<'_>),
         survivor: &AccountId,
-        verdict: Verdict,
+        verdict: UndoDecision,
     ) {
         let table = key.history.table;
         match verdict {
-            Verdict::Restore(how) if how == How::default() => {}
-            Verdict::Restore(How { ahead, keeps_survivor, kept }) => {
+            UndoDecision::Restore(how) if how == How::default() => {}
+            UndoDecision::Restore(How { ahead, keeps_survivor, kept }) => {
                 self.0.apart.push(Apart { key: position, table, ahead, keeps_survivor, kept });
             }
-            Verdict::LeaveAlone(conflicts) => self.0.left_alone.push(LeftAlone {
+            UndoDecision::LeaveAlone(conflicts) => self.0.left_alone.push(LeftAlone {
                 key: position,
                 table,
                 pair: key.first_source(),

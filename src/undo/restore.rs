@@ -14,7 +14,7 @@ use crate::merge::Swept;
 use crate::model::{
     AccountId, Cell, Change, ColumnIndex, Expiries, Mutation, Row, TimedRow, TimestampUs, list,
 };
-use crate::pipeline::keys::Found;
+use crate::pipeline::keys::KeyRows;
 
 use super::key::{How, Key};
 
@@ -46,7 +46,7 @@ impl Key<'_> {
         &self,
         survivor: &AccountId,
         how: &How,
-        found: Option<&Found>,
+        found: Option<&KeyRows>,
         undo_t: TimestampUs,
     ) -> Restoration {
         let dated = |(t, change)| Mutation { table: self.history.table, t, change };

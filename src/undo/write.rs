@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use crate::failpoint;
 use crate::merge::by_partition;
 use crate::model::{Batch, Change, Group, Mutation, TimedRow, TimestampUs, list};
-use crate::pipeline::keys::{self, Found, Sought};
+use crate::pipeline::keys::{self, KeyRows, Sought};
 use crate::pipeline::{GroupError, Window};
 use crate::storage::{Fault, StorageError, Writer};
 
@@ -101,7 +101,7 @@ impl<S: Writer> Writes<'_, S> {
         &self,
         restored: &[(usize, How)],
         keys: &[Key<'_>],
-    ) -> Result<HashMap<usize, Found>, StorageError> {
+    ) -> Result<HashMap<usize, KeyRows>, StorageError> {
         let has_lists = |key: &Key<'_>| {
             key.before.iter().any(|(_, row)| key.table.lists_of(row).next().is_some())
         };
@@ -162,7 +162,7 @@ impl<S: Writer> Writes<'_, S> {
     }
 
     /// Whether all rows stand that were given back.
-    fn stands(&self, key: &Key<'_>, how: &How, found: Option<&Found>) -> bool {
+    fn stands(&self, key: &Key<'_>, how: &How, found: Option<&KeyRows>) -> bool {
         let rows: HashMap<usize, &TimedRow> =
             found.into_iter().flat_map(|found| &found.sources).map(|(s, row)| (*s, row)).collect();
         key.before.iter().all(|(source, before)| {

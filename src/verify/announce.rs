@@ -4,7 +4,7 @@
 //! without rows says so. What an earlier verify repaired and did not get to announce is announced with
 //! the next repair, with the same ids.
 
-use crate::journal::Kind;
+use crate::journal::SliceKind;
 use crate::merge::{self, Completion, Entry, Slice};
 use crate::model::TimestampUs;
 use crate::storage::Writer;
@@ -17,7 +17,7 @@ impl<S: Writer> Check<'_, S> {
     pub(super) fn recall_unannounced(&mut self) -> Result<(), VerifyError> {
         let journal = &self.window.journal;
         let mut repairs = journal.slices(self.group.index)?;
-        repairs.retain(|slice| slice.kind == Kind::Repair);
+        repairs.retain(|slice| slice.kind == SliceKind::Repair);
         let announced =
             repairs.iter().rposition(|slice| slice.completes).map_or(0, |last| last + 1);
         for repair in &repairs[announced..] {

@@ -9,7 +9,7 @@ use crate::model::{ColumnIndex, Group, Row, TableIndex, TimedRow, TimestampUs};
 use crate::spec::Spec;
 
 use super::expected::Expected;
-use super::judge::{self, Finding, Verdict};
+use super::judge::{self, Judgement, Verdict};
 
 /// One key of a table.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(super) struct Case {
     /// Rows of sources, with their indexes in the group.
     pub(super) sources: Vec<(usize, TimedRow)>,
     /// What is to be said of it.
-    pub(super) findings: Vec<Finding>,
+    pub(super) findings: Vec<Judgement>,
     /// Whose rows or columns have been written again, or deleted, at the run's own times: what is there now is later.
     pub(super) rewritten: BTreeSet<(Option<usize>, Option<ColumnIndex>)>,
     /// Whether something hides what was written again to the survivor's row.
@@ -92,7 +92,7 @@ impl Case {
         }
         let differences =
             self.findings.iter_mut().filter(|finding| finding.verdict.is_difference());
-        let is_rewritten = |finding: &&mut Finding| {
+        let is_rewritten = |finding: &&mut Judgement| {
             (finding.source.is_none() || finding.verdict == Verdict::Undated)
                 && self.rewritten.contains(&(finding.source, finding.column))
         };
@@ -147,8 +147,8 @@ impl Case {
     }
 
     /// What was different and is no longer becomes repaired; `earlier` is what was said before.
-    pub(super) fn mark_repaired(&mut self, earlier: Vec<Finding>) {
-        let is_gone = |finding: &Finding| {
+    pub(super) fn mark_repaired(&mut self, earlier: Vec<Judgement>) {
+        let is_gone = |finding: &Judgement| {
             finding.verdict.is_difference()
                 && !self.findings.iter().any(|now| {
                     (now.source, now.column, &now.element)
@@ -156,11 +156,11 @@ impl Case {
                 })
         };
         let is_repaired =
-            |finding: &Finding| finding.verdict == Verdict::Repaired || is_gone(finding);
-        let repaired: Vec<Finding> = earlier
+            |finding: &Judgement| finding.verdict == Verdict::Repaired || is_gone(finding);
+        let repaired: Vec<Judgement> = earlier
             .into_iter()
             .filter(is_repaired)
-            .map(|finding| Finding { verdict: Verdict::Repaired, ..finding })
+            .map(|finding| Judgement { verdict: Verdict::Repaired, ..finding })
             .collect();
         self.findings.extend(repaired);
     }

@@ -1,7 +1,7 @@
 //! diff.csv: everything that is not as the run left it, one line each.
 //!
 //! Lines of a group are written together when it ends; only a group of very many writes some before.
-//! [`Progress`](super::progress) remembers up to where the file belongs to groups that are over, so that
+//! [`Checkpoint`](super::progress) remembers up to where the file belongs to groups that are over, so that
 //! whatever a killed process wrote beyond that is cut off by the next.
 
 use std::fs::{File, OpenOptions};
@@ -13,7 +13,7 @@ use crate::model::{CqlType, Group, TableIndex};
 use crate::readable;
 use crate::spec::{Spec, Table};
 
-use super::judge::{Finding, Value};
+use super::judge::{Judgement, Value};
 
 /// The columns of a line that is about a cell, behind its verdict.
 pub(crate) const CELL_COLUMNS: [&str; 10] = [
@@ -98,7 +98,7 @@ pub(super) fn line(
     spec: &Spec,
     group: &Group,
     (index, key): (TableIndex, &[bytes::Bytes]),
-    finding: &Finding,
+    finding: &Judgement,
     first_source: usize,
 ) {
     let table = &spec.tables[index];
@@ -131,7 +131,7 @@ pub(super) fn line(
     record(lines, fields);
 }
 
-fn shown(table: &Table, finding: &Finding, value: &Value) -> String {
+fn shown(table: &Table, finding: &Judgement, value: &Value) -> String {
     let cql_type = finding.column.map_or(&CqlType::Blob, |column| &table.columns[column].cql_type);
     match value {
         Value::Nothing => String::new(),

@@ -102,7 +102,7 @@ impl Expected {
 
 /// One thing that the run wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum WrittenPart {
     /// The value of a column.
     Cell(Bytes),
     /// An element, with the value of a map's.
@@ -111,15 +111,15 @@ pub(super) enum Part {
 
 impl Kept {
     /// What the run wrote, with the time of each.
-    pub(super) fn parts(&self) -> Vec<(TimestampUs, Part)> {
+    pub(super) fn parts(&self) -> Vec<(TimestampUs, WrittenPart)> {
         match self {
             Self::Null(_) | Self::Expired(_) | Self::AtLeast(_, None, _) => Vec::new(),
             Self::Value(value, t) | Self::AtLeast(_, Some(value), t) => {
-                vec![(*t, Part::Cell(value.clone()))]
+                vec![(*t, WrittenPart::Cell(value.clone()))]
             }
             Self::Elements(_, elements) => {
                 let part = |Element { key, value, t }: &Element| {
-                    (*t, Part::Element(key.clone(), value.clone()))
+                    (*t, WrittenPart::Element(key.clone(), value.clone()))
                 };
                 elements.iter().map(part).collect()
             }

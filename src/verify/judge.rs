@@ -44,7 +44,7 @@ impl Verdict {
 
 /// What is said of one row or value, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Finding {
+pub(super) struct Judgement {
     pub(super) verdict: Verdict,
     /// The source whose row it is, by its index in the group; `None` is the survivor.
     pub(super) source: Option<usize>,
@@ -84,7 +84,7 @@ pub(super) fn survivor(
     table: &Table,
     expected: &Expected,
     found: Option<&TimedRow>,
-) -> Vec<Finding> {
+) -> Vec<Judgement> {
     let Some(found) = found else {
         if expected.may_be_gone {
             return Vec::new();
@@ -125,8 +125,8 @@ pub(super) fn source(
     (source, before): (usize, Option<&Row>),
     t: TimestampUs,
     found: &TimedRow,
-) -> Vec<Finding> {
-    let of = |verdict, found: Value, at| Finding {
+) -> Vec<Judgement> {
+    let of = |verdict, found: Value, at| Judgement {
         source: Some(source),
         ..finding(verdict, None, (Value::Nothing, found), at)
     };
@@ -139,7 +139,7 @@ pub(super) fn source(
         return vec![of(Verdict::ChangedSince, Value::BareRow, None)];
     }
     let verdicts = [(Verdict::SourceNotEmptied, true), (Verdict::ChangedSince, false)];
-    let mut findings: Vec<Finding> = verdicts
+    let mut findings: Vec<Judgement> = verdicts
         .into_iter()
         .filter_map(|(verdict, is_old)| {
             let at = latest(is_old)?;
@@ -218,9 +218,9 @@ fn finding(
     column: Option<ColumnIndex>,
     (expected, found): (Value, Value),
     found_at: Option<TimestampUs>,
-) -> Finding {
+) -> Judgement {
     let (source, element) = (None, None);
-    Finding { verdict, source, column, element, expected, found, found_at }
+    Judgement { verdict, source, column, element, expected, found, found_at }
 }
 
 /// A column without a policy.
@@ -230,7 +230,7 @@ fn value(
     t: TimestampUs,
     cell: &Cell,
     times: &WriteTimes,
-) -> Option<Finding> {
+) -> Option<Judgement> {
     let is_same = |(cell, kept): (&Bytes, &Bytes)| cql_type.is_same(cell, kept);
     if cell.as_ref() == kept || cell.as_ref().zip(kept).is_some_and(is_same) {
         return None;
@@ -253,7 +253,7 @@ fn ranked(
     t: TimestampUs,
     cell: &Cell,
     times: &WriteTimes,
-) -> Option<Finding> {
+) -> Option<Judgement> {
     let at = times.latest();
     let verdict = match rule.policy.check(&rule.cql_type, kept, cell) {
         Standing::Worse if cell.is_none() => Verdict::ValueMissing,
@@ -272,7 +272,7 @@ fn elements(
     kept: &[Element],
     cell: &Cell,
     times: &WriteTimes,
-) -> Vec<Finding> {
+) -> Vec<Judgement> {
     let whole = |verdict| {
         let expected = Value::Cell(super::expected::joined(collection, kept));
         finding(verdict, Some(column), (expected, Value::from(cell.clone())), times.latest())
@@ -281,7 +281,7 @@ fn elements(
     if found.is_empty() {
         return vec![whole(Verdict::ValueMissing)];
     }
-    let of_element = |verdict, element: &Element, value, at| Finding {
+    let of_element = |verdict, element: &Element, value, at| Judgement {
         element: Some(element.key.clone()),
         ..finding(verdict, Some(column), (Value::Element(element.value.clone()), value), at)
     };
@@ -303,7 +303,7 @@ fn elements(
         // Whoever replaces a whole map leaves no trace of what was in it.
         return vec![whole(Verdict::ChangedSince)];
     }
-    let mut findings: Vec<Finding> = missing
+    let mut findings: Vec<Judgement> = missing
         .into_iter()
         .map(|element| of_element(Verdict::ValueMissing, element, Value::Nothing, None))
         .collect();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::journal::Journal;
 
 use super::diff::{Diff, DiffError};
-use super::progress::Progress;
+use super::progress::Checkpoint;
 use super::{VerifyError, lock};
 
 /// What a group holds back at most, in bytes, before it writes some of its lines ahead of its end.
@@ -59,7 +59,7 @@ impl Shared {
     /// Keeps the progress, unless the file holds lines of groups that are not over.
     pub(super) fn keep(
         &self,
-        progress: &mut Progress,
+        progress: &mut Checkpoint,
         journal: &dyn Journal,
     ) -> Result<(), VerifyError> {
         let mut diff = lock(&self.diff);

@@ -44,7 +44,7 @@ pub(crate) use judge::Verdict;
 
 use diff::Diff;
 use lines::Shared;
-use progress::Progress;
+use progress::Checkpoint;
 
 /// How often progress is kept.
 const KEPT_EVERY: Duration = Duration::from_secs(1);
@@ -133,7 +133,7 @@ pub async fn verify<S: Writer>(
     options: Options,
     merged_on: &BTreeSet<usize>,
     diff: &Path,
-    progress: &pipeline::Progress,
+    progress: &pipeline::GroupCounts,
     stop: watch::Receiver<bool>,
 ) -> Result<Verified, VerifyError> {
     let journal = Arc::clone(&context.journal);
@@ -150,7 +150,7 @@ pub async fn verify<S: Writer>(
         }
     }
     done.sort_unstable();
-    let fresh = Progress::new(options.repair, done.len(), context.spec.tables.len());
+    let fresh = Checkpoint::new(options.repair, done.len(), context.spec.tables.len());
     let (kept, diff) = begin(fresh, options, &*journal, diff)?;
     let (before, groups_done) = (kept.counts.groups, done.len() as u64);
     progress.done.fetch_add(before, Ordering::Relaxed);
@@ -222,11 +222,11 @@ pub async fn verify<S: Writer>(
 
 /// Takes up what an earlier verify left to do, or begins anew.
 fn begin(
-    fresh: Progress,
+    fresh: Checkpoint,
     options: Options,
     journal: &dyn Journal,
     path: &Path,
-) -> Result<(Progress, Diff), VerifyError> {
+) -> Result<(Checkpoint, Diff), VerifyError> {
     let earlier = if options.restart { None } else { fresh.of_earlier(journal)? };
     if let Some(earlier) = earlier.filter(|earlier| earlier.diff_bytes > 0)
         && let Some(diff) = Diff::resume(path, earlier.diff_bytes)?

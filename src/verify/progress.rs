@@ -20,7 +20,7 @@ const VERSION: u32 = 1;
 
 /// How far it has come.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Progress {
+pub(super) struct Checkpoint {
     version: u32,
     /// Whether differences were repaired.
     repair: bool,
@@ -37,7 +37,7 @@ pub(super) struct Progress {
     finished: bool,
 }
 
-impl Progress {
+impl Checkpoint {
     /// Nothing done yet.
     pub(super) fn new(repair: bool, groups_done: usize, tables: usize) -> Self {
         Self {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::failpoint;
-use crate::journal::{Intent, Kind, State};
+use crate::journal::{Intent, SliceKind, State};
 use crate::merge::{self, Entry, Slice, Write};
 use crate::model::{Cell, Change, ColumnIndex, Expiries, Mutation, Row, TimestampUs};
 use crate::register::Step;
@@ -20,9 +20,9 @@ use crate::storage::Writer;
 
 use super::VerifyError;
 use super::case::Case;
-use super::expected::{Expected, Kept, Part};
+use super::expected::{Expected, Kept, WrittenPart};
 use super::group::Check;
-use super::judge::{self, Finding, Verdict};
+use super::judge::{self, Judgement, Verdict};
 
 /// One row to be written again.
 struct Mend {
@@ -33,7 +33,7 @@ struct Mend {
 }
 
 /// A value that the run wrote, with its write time.
-type Lost = (TimestampUs, ColumnIndex, Part);
+type Lost = (TimestampUs, ColumnIndex, WrittenPart);
 
 impl<S: Writer> Check<'_, S> {
     /// Repairs what can be; each case is read and judged once more.
@@ -79,7 +79,7 @@ impl<S: Writer> Check<'_, S> {
             self.window.write_all(writes).await?;
             failpoint::hit("repaired");
         }
-        let before: Vec<Vec<Finding>> = cases.iter().map(|case| case.findings.clone()).collect();
+        let before: Vec<Vec<Judgement>> = cases.iter().map(|case| case.findings.clone()).collect();
         // In order, so that each case meets what was said of it.
         let mut cases = self.again(cases, Duration::ZERO).await?;
         cases.iter_mut().zip(before).for_each(|(case, before)| case.mark_repaired(before));
@@ -91,7 +91,7 @@ impl<S: Writer> Check<'_, S> {
         let body = self.window.codec.encode(&slice);
         let intent = Intent {
             completes: slice.completion.is_some(),
-            ..self.window.intent(self.group, (Kind::Repair, State::Done), t, body)
+            ..self.window.intent(self.group, (SliceKind::Repair, State::Done), t, body)
         };
         self.window.intend(intent).await?;
         Ok(self.window.begin(self.group, Step::After).await?)
@@ -107,7 +107,7 @@ impl<S: Writer> Check<'_, S> {
             return Vec::new();
         }
         case.leave_later(&expected);
-        let mut by_time: BTreeMap<TimestampUs, Vec<(ColumnIndex, Part)>> = BTreeMap::new();
+        let mut by_time: BTreeMap<TimestampUs, Vec<(ColumnIndex, WrittenPart)>> = BTreeMap::new();
         let forgotten = self.window.as_of.forgotten();
         for (t, column, part) in lost(&expected, case).into_iter().filter(|(t, ..)| *t > forgotten)
         {
@@ -218,7 +218,7 @@ fn lost(expected: &Expected, case: &Case) -> Vec<Lost> {
     let of_finding = differences.filter(|finding| finding.source.is_none()).flat_map(|finding| {
         let kept = expected.columns.iter().filter(|(column, _)| Some(*column) == finding.column);
         let parts = kept.flat_map(parts_of).filter(|(_, _, part)| match (part, &finding.element) {
-            (Part::Element(key, _), Some(sought)) => key == sought,
+            (WrittenPart::Element(key, _), Some(sought)) => key == sought,
             _ => true,
         });
         // Of two values of one time the server takes the one that is larger.
@@ -230,13 +230,15 @@ fn lost(expected: &Expected, case: &Case) -> Vec<Lost> {
 }
 
 /// The elements of each map or set as one value.
-fn whole(table: &Table, parts: Vec<(ColumnIndex, Part)>) -> Values {
+fn whole(table: &Table, parts: Vec<(ColumnIndex, WrittenPart)>) -> Values {
     let mut values = Values { set: Vec::new(), elements: Vec::new() };
     let mut single: BTreeMap<ColumnIndex, Vec<(Bytes, Cell)>> = BTreeMap::new();
     for (column, part) in parts {
         match part {
-            Part::Cell(value) => values.set.push((column, value)),
-            Part::Element(key, value) => single.entry(column).or_default().push((key, value)),
+            WrittenPart::Cell(value) => values.set.push((column, value)),
+            WrittenPart::Element(key, value) => {
+                single.entry(column).or_default().push((key, value));
+            }
         }
     }
     values.elements.extend(single.into_iter().filter_map(|(column, elements)| {

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt};
 use tributary::journal::memory::MemoryJournal;
 use tributary::journal::{
-    GroupRecord, Intent, Journal, JournalError, Kind, Note, Scan, ScanRecord, SliceRecord, State,
-    Unwritten,
+    GroupRecord, Intent, Journal, JournalError, Note, Scan, ScanRecord, SliceKind, SliceRecord,
+    State, Unwritten,
 };
 use tributary::model::{Tally, TimestampUs};
 
@@ -30,13 +30,13 @@ pub struct Notebook {
 pub struct Unsynced(Mutex<BTreeMap<usize, Option<i64>>>);
 
 impl Unsynced {
-    fn add(&self, intents: &[(usize, Kind)], journal: &MemoryJournal) {
+    fn add(&self, intents: &[(usize, SliceKind)], journal: &MemoryJournal) {
         let mut unsynced = self.0.lock().unwrap();
         for (group, kind) in intents {
             let slices = journal.slices(*group).unwrap();
             match (kind, &slices[..]) {
-                (Kind::Merge, [_]) => drop(unsynced.insert(*group, None)),
-                (Kind::Sweep, [.., last]) => drop(unsynced.insert(*group, Some(last.id))),
+                (SliceKind::Merge, [_]) => drop(unsynced.insert(*group, None)),
+                (SliceKind::Sweep, [.., last]) => drop(unsynced.insert(*group, Some(last.id))),
                 _ => {}
             }
         }
@@ -63,7 +63,7 @@ impl Notebook {
             record.is_some_and(|record| matches!(record.state, State::Intended | State::Failed))
         };
         if self.process.keeps(Rule::FreshT) {
-            let merged = slices.iter_mut().filter(|slice| slice.kind == Kind::Merge);
+            let merged = slices.iter_mut().filter(|slice| slice.kind == SliceKind::Merge);
             for slice in merged.filter(|slice| slice.t < self.began && is_open(slice)) {
                 slice.t = self.began;
             }
@@ -121,7 +121,7 @@ impl Journal for Notebook {
 
     fn slices_between(
         &self,
-        kind: Kind,
+        kind: SliceKind,
         from: usize,
         to: usize,
     ) -> Result<Vec<SliceRecord>, JournalError> {

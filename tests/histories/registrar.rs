@@ -6,14 +6,14 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tributary::model::TimestampUs;
 use tributary::register::memory::MemoryRegister;
-use tributary::register::{Entry, Register, WindowEnd};
+use tributary::register::{Claim, Register, WindowEnd};
 use tributary::storage::StorageError;
 
 use super::process::Process;
 use super::rules::Rule;
 
 /// A window that has begun, with its entries.
-type Begun = (TimestampUs, Vec<Entry>);
+type Begun = (TimestampUs, Vec<Claim>);
 
 #[derive(Clone)]
 pub struct Registrar {
@@ -47,7 +47,7 @@ impl Register for Registrar {
     fn begin<'a>(
         &'a self,
         t: TimestampUs,
-        entries: &'a [Entry],
+        entries: &'a [Claim],
     ) -> BoxFuture<'a, Result<(), StorageError>> {
         async move {
             self.process.read().await?;

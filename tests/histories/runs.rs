@@ -17,11 +17,11 @@ use tributary::model::{Clocks, Group};
 use tributary::pace::Pace;
 use tributary::pairs::{self, Format};
 use tributary::pipeline::{
-    self, AsOf, Context, ErrorLimit, Known, Limits, Operations, Progress, Retry, others,
+    self, AsOf, Context, ErrorLimit, GroupCounts, Known, Limits, Operations, Retry, others,
 };
 use tributary::plan::{self, Plan};
 use tributary::register::memory::{MemoryRegister, Shared};
-use tributary::register::{LEASE_US, Lineage, OfPlan, Run, Verdict};
+use tributary::register::{LEASE_US, Lineage, Obstacle, OfPlan, Run};
 use tributary::storage::memory::MemoryStorage;
 use tributary::undo::{self, Options};
 use tributary::verify;
@@ -360,13 +360,14 @@ impl Desk {
             && !self.process.keeps(Rule::Unasked)
         {
             let history = self.history(register).await;
-            let bars = |verdict: &Verdict| !matches!(verdict, Verdict::Busy { is_lost: true, .. });
+            let bars =
+                |verdict: &Obstacle| !matches!(verdict, Obstacle::Busy { is_lost: true, .. });
             let is_barred = |group: Group| history.verdicts(&group).iter().any(|(_, v)| bars(v));
             if begins.is_some() && self.plan.groups().any(is_barred) {
                 return; // rejected
             }
             if begins.is_none() {
-                let say = |verdict: &Verdict| format!("{verdict:?}");
+                let say = |verdict: &Obstacle| format!("{verdict:?}");
                 let barred = others::barred(&history, &self.plan, &known, &**journal, say);
                 let barred = barred.unwrap();
                 barred.groups().for_each(|(_, why)| self.list(why.to_owned()));
@@ -375,7 +376,7 @@ impl Desk {
         }
         let groups = if begins == Some(Share::First) { 1 } else { usize::MAX };
         let limits = Limits { groups, errors: ErrorLimit::Groups(u64::MAX) };
-        let progress = Progress::default();
+        let progress = GroupCounts::default();
         let run = pipeline::run(
             &self.context,
             &self.plan,
@@ -427,7 +428,7 @@ impl Desk {
             &selected.groups,
             Options::default(),
             never(),
-            &Progress::default(),
+            &GroupCounts::default(),
             |pairs, reason| self.list(format!("{pairs:?} failed: {}", reason.reason)),
         )
         .await;
@@ -448,7 +449,7 @@ impl Desk {
             states.filter(|(_, state)| of.contains(state)).map(|(group, _)| group).collect()
         };
         let begun = in_state(&[State::Undoing, State::Disputed]);
-        let progress = Progress::default();
+        let progress = GroupCounts::default();
         let undoing = undo::undo(
             &self.context,
             &begun,
@@ -476,7 +477,7 @@ impl Desk {
             merged_on.extend(later.await.unwrap().into_keys());
         }
         let diff = folder.path().join("diff.csv");
-        let progress = Progress::default();
+        let progress = GroupCounts::default();
         let verified =
             verify::verify(&self.context, options, &merged_on, &diff, &progress, never());
         drop(verified.await);

@@ -8,7 +8,7 @@ use tributary::events::EventSink;
 use tributary::model::{Batch, Change, Group};
 use tributary::pairs::{self, Format};
 use tributary::pipeline::{
-    self, Context, Ended, ErrorLimit, Known, Limits, Progress, Reason, RunOutcome,
+    self, Context, Ended, ErrorLimit, GroupCounts, Known, Limits, Reason, RunOutcome,
 };
 use tributary::plan::{self, Plan};
 use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
@@ -55,7 +55,7 @@ pub fn run_all(
         plan,
         &Known::default(),
         limits,
-        &Progress::default(),
+        &GroupCounts::default(),
         stop,
         |group: &Group, reason: &Reason| {
             failed.lock().unwrap().push(format!("{}: {}", group.survivor, reason.reason));

@@ -10,7 +10,7 @@ use tributary::model::Tally;
 use tributary::pace::Pace;
 use tributary::pairs::{self, Format};
 use tributary::pipeline::{
-    self, Context, Discover, ErrorLimit, GroupError, Inspected, Operations, Progress, Selection,
+    self, Context, Discover, ErrorLimit, GroupCounts, GroupError, Inspected, Operations, Selection,
 };
 use tributary::plan::{self, Plan};
 use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
@@ -35,7 +35,7 @@ pub fn inspect(
     selection: Selection,
     stop: &watch::Receiver<bool>,
 ) -> Result<Inspected, GroupError> {
-    let progress = Progress::default();
+    let progress = GroupCounts::default();
     block_on(pipeline::inspect(context, plan, selection, &progress, stop))
 }
 

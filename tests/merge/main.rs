@@ -47,7 +47,7 @@ use tributary::merge::{Draft, Findings, Fold, Join};
 use tributary::model::{AccountId, Batch, Change, Event, Group, Mutation, Tally};
 use tributary::pace::Pace;
 use tributary::pipeline::{
-    self, AsOf, Context, Ended, GroupError, Known, Limits, Operations, Progress, Reason, Retry,
+    self, AsOf, Context, Ended, GroupCounts, GroupError, Known, Limits, Operations, Reason, Retry,
     Window, merge_group,
 };
 use tributary::plan::Plan;
@@ -133,7 +133,7 @@ fn merges(
     known: &Known,
     stop: &watch::Receiver<bool>,
 ) -> bool {
-    let (limits, progress) = (Limits::default(), Progress::default());
+    let (limits, progress) = (Limits::default(), GroupCounts::default());
     let failed = |_: &Group, _: &Reason| Ok::<(), ()>(());
     let run = pipeline::run(context, plan, known, limits, &progress, stop.clone(), failed);
     let (outcome, noted) = block_on(run);

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use tokio::sync::watch;
 use tributary::journal::memory::MemoryJournal;
-use tributary::journal::{Journal, Kind, State};
+use tributary::journal::{Journal, SliceKind, State};
 use tributary::model::{Cell, Change, MentionTally, Row, now_us};
 use tributary::pairs::{self, Format};
 use tributary::pipeline::{self, Context, Known, Leftover};
@@ -269,7 +269,7 @@ fn what_is_written_meanwhile_wins_and_what_is_late_is_found_again() {
     assert_eq!(manager(&context, "new"), Some(name("new")));
     assert_eq!(manager(&context, "old"), None);
     let kinds = journal.slices(0).unwrap().into_iter().map(|slice| slice.kind);
-    assert_eq!(kinds.collect::<Vec<_>>(), [Kind::Merge, Kind::Mention]);
+    assert_eq!(kinds.collect::<Vec<_>>(), [SliceKind::Merge, SliceKind::Mention]);
 
     set_manager(&context, "one", Some("else"), now_us());
     set_manager(&context, "two", Some("old"), now_us());
@@ -340,7 +340,7 @@ fn a_replay_brings_back_no_row_and_rolls_back_no_value() {
         let ended = session(&context, &plan);
         stop.set(None);
         let slices = journal.slices(0).unwrap();
-        let is_intended = slices.iter().any(|slice| slice.kind == Kind::Mention);
+        let is_intended = slices.iter().any(|slice| slice.kind == SliceKind::Mention);
         if !is_intended || dump(&context.storage) != world {
             assert!(ended.is_none(), "it was never stopped behind its intent");
             continue;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use proptest::prelude::*;
 use tributary::events::EventSink;
-use tributary::journal::Kind;
+use tributary::journal::SliceKind;
 use tributary::journal::memory::MemoryJournal;
 use tributary::model::{Change, now_us};
 use tributary::pipeline::{Context, GroupError, Leftover, Merged, Window, merge_group};
@@ -237,8 +237,8 @@ fn a_lower_value_between_t_and_the_read_does_not_hide_the_higher_one() {
     assert!(merged.unwrap().left.is_empty());
     assert_eq!(status(&dump(&spec(), &context.storage), "t", 1), Some(2));
     let records = context.journal.slices(0).unwrap();
-    let kinds: Vec<Kind> = records.iter().map(|record| record.kind).collect();
-    assert_eq!(kinds, [Kind::Merge, Kind::Raise]);
+    let kinds: Vec<SliceKind> = records.iter().map(|record| record.kind).collect();
+    assert_eq!(kinds, [SliceKind::Merge, SliceKind::Raise]);
     assert_eq!(written.len(), 1);
 }
 

@@ -2,7 +2,7 @@
 
 use tributary::model::CqlType;
 use tributary::spec::schema::{ColumnKind, ColumnSchema, Schema};
-use tributary::spec::{Locator, Part, RawSpec, Spec};
+use tributary::spec::{Locator, RawSpec, ScopePart, Spec};
 
 use super::preset::schema;
 
@@ -65,7 +65,7 @@ fn the_preset_fits_its_schema() {
     assert_eq!(names(1, 3), ["batchid", "userid", "courseid"]);
     assert_eq!((spec.tables[1].slim_len, spec.tables[1].columns.len()), (3, 17));
     let locator = Locator {
-        parts: vec![Part::Column(2)],
+        parts: vec![ScopePart::Column(2)],
         through: Some(0),
         is_scanned: false,
         is_whole: true,

@@ -11,7 +11,7 @@ use tributary::events::EventSink;
 use tributary::journal::memory::MemoryJournal;
 use tributary::journal::{Codec, Journal, JournalError, Note, State};
 use tributary::model::{Change, Event, Pair};
-use tributary::pipeline::{Context, Known, Progress};
+use tributary::pipeline::{Context, GroupCounts, Known};
 use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
 use tributary::undo::{self, Options, Reported, Undone};
 
@@ -34,7 +34,7 @@ pub fn undo_all(
         &selected.groups,
         Options { force },
         stopped,
-        &Progress::default(),
+        &GroupCounts::default(),
         |_, reason| failures.push(reason.reason.clone()),
     ));
     let context = context;

@@ -12,7 +12,7 @@ use clap::{Arg, ArgAction, CommandFactory, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
 use super::catalogue::{self, calls::PLAN};
-use crate::setting::{self, Described, Kind, Layer};
+use crate::setting::{self, Described, Layer, ValueKind};
 
 /// Merges duplicate accounts in Apache Cassandra and announces on Kafka what changed.
 ///
@@ -289,18 +289,18 @@ fn flag(setting: &'static dyn Described) -> Arg {
     if let Some(short) = row.short {
         arg = arg.short(short);
     }
-    if row.kind != Kind::Table {
+    if row.kind != ValueKind::Table {
         arg = arg.long(row.name.replace('_', "-"));
     }
     let valued = |arg: Arg, action| arg.value_name(row.value_name).action(action);
     match row.kind {
-        Kind::Switch => arg.action(ArgAction::SetTrue),
-        Kind::Count => arg.action(ArgAction::Count),
-        Kind::List | Kind::Table => valued(arg, ArgAction::Append),
-        Kind::Path => valued(arg, ArgAction::Set).value_hint(ValueHint::AnyPath),
-        Kind::Text | Kind::Number | Kind::Secret => valued(arg, ArgAction::Set),
+        ValueKind::Switch => arg.action(ArgAction::SetTrue),
+        ValueKind::Count => arg.action(ArgAction::Count),
+        ValueKind::List | ValueKind::Table => valued(arg, ArgAction::Append),
+        ValueKind::Path => valued(arg, ArgAction::Set).value_hint(ValueHint::AnyPath),
+        ValueKind::Text | ValueKind::Number | ValueKind::Secret => valued(arg, ArgAction::Set),
         // Whatever follows is taken for its value, so that what is none is told at once.
-        Kind::Optional(alone) => {
+        ValueKind::Optional(alone) => {
             let check = |text: &str| match setting.check(text) {
                 Ok(()) => Ok(text.to_owned()),
                 Err(wrong) => Err(format!("it {wrong}")),

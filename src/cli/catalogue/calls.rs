@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use crate::advice::Advice;
 use crate::cli::moments;
 use crate::setting::Command::{Apply, Plan, Resume, RunsPrune, SpecInit, Undo, Verify};
-use crate::setting::{Kind, Setting, settings, values};
+use crate::setting::{Setting, ValueKind, settings, values};
 
 settings! {
     /// What is asked of one call.
@@ -16,7 +16,7 @@ settings! {
     ///
     /// The pairs (by SHA-256), the specification and the groups must be those of the plan, and, if it has inspected
     /// a cluster, the keyspace and --discover. Without PAIRS, the plan's own copy is merged.
-    PLAN: PathBuf = Setting::new("plan", Kind::Path, "RUN", values::path)
+    PLAN: PathBuf = Setting::new("plan", ValueKind::Path, "RUN", values::path)
         .example("runs/a").of_a_call().under("Input").taken_by(&[Apply]);
 
     /// Go on with the run that --run-dir holds, if it holds one of the same pairs and settings; else begin it
@@ -29,7 +29,7 @@ settings! {
     ///
     /// `all` (the default) is exact, and reads what a merge reads. `sample=N` reads N groups, drawn at random, and
     /// gives 95 % confidence intervals. Nothing is written.
-    INSPECT: Option<usize> = Setting::new("inspect", Kind::Optional("all"), "all|sample=N", inspect)
+    INSPECT: Option<usize> = Setting::new("inspect", ValueKind::Optional("all"), "all|sample=N", inspect)
         .example("sample=50").of_a_call().under("Inspection").taken_by(&[Plan]);
 
     /// Go by the run's own copy of the pairs, though the file that they came from has changed since
@@ -42,15 +42,15 @@ settings! {
     RESTART: bool = Setting::switch("restart").of_a_call().taken_by(&[Verify]);
 
     /// Take back only the groups that these pairs are in: a list, written as the run's pairs are
-    PAIRS: PathBuf = Setting::new("pairs", Kind::Path, "FILE", values::path)
+    PAIRS: PathBuf = Setting::new("pairs", ValueKind::Path, "FILE", values::path)
         .example("wrong.csv").of_a_call().taken_by(&[Undo]);
 
     /// The columns that hold accounts, by name, where _ and case do not count: NAME,…
-    ACCOUNT: Vec<String> = Setting::new("account", Kind::List, "NAMES", names)
+    ACCOUNT: Vec<String> = Setting::new("account", ValueKind::List, "NAMES", names)
         .example("userid").of_a_call().required("the columns that hold accounts").taken_by(&[SpecInit]);
 
     /// So long ago the last command of a run must have ended: 90d, 12h
-    OLDER_THAN: Duration = Setting::new("older_than", Kind::Text, "DURATION", values::time_span)
+    OLDER_THAN: Duration = Setting::new("older_than", ValueKind::Text, "DURATION", values::time_span)
         .example("90d").of_a_call().required("how long ago a run must have ended, as in 90d").taken_by(&[RunsPrune]);
 
     /// Take up only the groups that an undo has begun with, and end them: what was changed in them since stays there
@@ -71,10 +71,10 @@ settings! {
     ///
     /// What is under way then is finished, as after Ctrl-C: exit code 130, and the command that goes on is told. It
     /// holds for this call alone.
-    UNTIL: SystemTime = Setting::new("until", Kind::Text, "TIME", moments::next).example("06:00").of_a_call();
+    UNTIL: SystemTime = Setting::new("until", ValueKind::Text, "TIME", moments::next).example("06:00").of_a_call();
 
     /// Begin no group after this long, counted from the start of the command: 4h, 90s, 1h30m
-    FOR: Duration = Setting::new("for", Kind::Text, "DURATION", values::time_span).example("4h").of_a_call();
+    FOR: Duration = Setting::new("for", ValueKind::Text, "DURATION", values::time_span).example("4h").of_a_call();
 }
 
 /// The fewest groups that a sample may have: fewer say next to nothing.

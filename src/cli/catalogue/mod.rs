@@ -8,7 +8,7 @@ pub(super) mod calls;
 pub(super) mod output;
 pub(super) mod work;
 
-use crate::setting::{Described, Layer, Row};
+use crate::setting::{Described, Layer, SettingRow};
 use crate::{cluster, events, pace, pairs, pipeline};
 
 /// All of them.
@@ -18,7 +18,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static dyn Described> {
     before.chain(events::tables()).chain(after).flatten().copied()
 }
 
-pub(super) fn find(name: &str) -> Option<&'static Row> {
+pub(super) fn find(name: &str) -> Option<&'static SettingRow> {
     all().map(Described::row).find(|row| row.name == name)
 }
 

@@ -14,7 +14,7 @@ use crate::setting::Command::{
     Apply, Config, ControlStatus, Forget, Lookup, Plan, Resume, Runs, RunsPrune, SpecCheck,
     SpecInit, SpecShow, Undo, Verify,
 };
-use crate::setting::{Command, Kind, Layers};
+use crate::setting::{Command, Layers, ValueKind};
 
 const COMMANDS: [(Command, &[&str]); 14] = [
     (Plan, &["plan", "p.csv"]),
@@ -33,7 +33,7 @@ const COMMANDS: [(Command, &[&str]); 14] = [
     (Config, &["config"]),
 ];
 
-fn rows() -> impl Iterator<Item = &'static Row> {
+fn rows() -> impl Iterator<Item = &'static SettingRow> {
     all().map(Described::row)
 }
 
@@ -73,7 +73,7 @@ fn secrets_are_not_for_the_command_line_and_are_not_recorded() {
 
 #[test]
 fn whoever_has_a_default_or_an_example_can_have_it() {
-    for setting in all().filter(|setting| setting.row().kind != Kind::Table) {
+    for setting in all().filter(|setting| setting.row().kind != ValueKind::Table) {
         let row = setting.row();
         assert!(!(row.default.is_empty() && row.example.is_empty()), "{}", row.name);
         for text in [row.default, row.example].into_iter().filter(|text| !text.is_empty()) {
@@ -83,10 +83,10 @@ fn whoever_has_a_default_or_an_example_can_have_it() {
 }
 
 /// A text that a setting may have and that is not its default.
-fn sample(row: &Row) -> &'static str {
+fn sample(row: &SettingRow) -> &'static str {
     match row.kind {
-        Kind::Switch => "true",
-        Kind::Count => "1",
+        ValueKind::Switch => "true",
+        ValueKind::Count => "1",
         _ if !row.example.is_empty() => row.example,
         _ => row.default,
     }
@@ -105,9 +105,9 @@ fn given_to(words: &[&str], flags: &[&str], environment: &[(&str, &str)]) -> Lay
 }
 
 /// The setting alone, in every way in which it can be given to the first command that takes it.
-fn in_every_way(row: &Row, text: &str) -> Vec<Layers> {
+fn in_every_way(row: &SettingRow, text: &str) -> Vec<Layers> {
     let (_, words) = COMMANDS.iter().find(|(command, _)| row.is_taken_by(*command)).unwrap();
-    let is_bare = matches!(row.kind, Kind::Switch | Kind::Count);
+    let is_bare = matches!(row.kind, ValueKind::Switch | ValueKind::Count);
     let (flag, variable, folder) = (row.flag(), row.variable(), tempfile::tempdir().unwrap());
     let mut ways = Vec::new();
     if row.is_in(Layer::Flag) {
@@ -133,7 +133,7 @@ fn in_every_way(row: &Row, text: &str) -> Vec<Layers> {
 fn flag_variable_file_and_run_say_the_same() {
     let mut recalled = 0;
     // The configuration file is read at once.
-    let read_later = |row: &Row| row.kind != Kind::Table && row.name != "config";
+    let read_later = |row: &SettingRow| row.kind != ValueKind::Table && row.name != "config";
     for setting in all().filter(|setting| read_later(setting.row())) {
         let (row, text) = (setting.row(), sample(setting.row()));
         let ways = in_every_way(row, text);

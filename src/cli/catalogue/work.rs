@@ -3,13 +3,13 @@
 use crate::model::Part;
 use crate::pairs;
 use crate::setting::Command::{Apply, Plan, Resume, SpecShow};
-use crate::setting::{Described, Kind, Layer, Setting, plain, settings, values};
+use crate::setting::{Described, Layer, Setting, ValueKind, plain, settings, values};
 
 settings! {
     pub(in crate::cli) MERGING: "Merging", &[Apply, Resume];
 
     /// A merge specification: course-batch or sunbird-lern, which are built in, or a file [default: course-batch]
-    SPEC: String = Setting::new("spec", Kind::Text, "FILE", values::any)
+    SPEC: String = Setting::new("spec", ValueKind::Text, "FILE", values::any)
         .example("spec.toml").taken_by(&[Plan, Apply, Resume, SpecShow]);
 
     /// Merge into where a target is now, if an earlier run has merged it into another account
@@ -22,7 +22,7 @@ settings! {
     ///
     /// A group belongs to a part by the CRC-32 of its survivor. Each part is given the same pairs and settings, and has
     /// a run directory of its own.
-    SHARD: Part = Setting::new("shard", Kind::Text, "I/N", str::parse)
+    SHARD: Part = Setting::new("shard", ValueKind::Text, "I/N", str::parse)
         .example("2/3").only(&[Layer::Flag, Layer::Environment]).taken_by(&[Apply]).recorded(plain);
 }
 

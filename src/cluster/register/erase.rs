@@ -8,7 +8,7 @@ use scylla::response::PagingState;
 use scylla::statement::prepared::PreparedStatement;
 
 use crate::model::quoted;
-use crate::register::{BUCKETS, Entry, Prunable, Run, bucket};
+use crate::register::{BUCKETS, Claim, Prunable, Run, bucket};
 use crate::storage::StorageError;
 
 use super::super::ClusterError;
@@ -64,7 +64,7 @@ impl Eraser<'_> {
     /// Erases what some runs did to accounts.
     async fn erase(
         &self,
-        is_one: impl Fn(&Entry) -> bool,
+        is_one: impl Fn(&Claim) -> bool,
     ) -> Result<(u64, BTreeSet<String>), StorageError> {
         let (mut rows, mut runs) = (0, BTreeSet::new());
         for bucket in 0..BUCKETS {

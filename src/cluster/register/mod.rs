@@ -26,7 +26,7 @@ use scylla::statement::batch::{Batch as CqlBatch, BatchStatement, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 
 use crate::model::{TimestampUs, quoted};
-use crate::register::{Entry, Held, Holder, OfPlan, Register, WindowEnd, bucket};
+use crate::register::{Claim, Held, Holder, OfPlan, Register, WindowEnd, bucket};
 use crate::storage::StorageError;
 
 use super::statements::Preparer;
@@ -127,7 +127,7 @@ impl ClusterRegister {
         self.reader.execute(what, statement, &values).await.map(drop)
     }
 
-    async fn add_entries(&self, bucket: i32, entries: Vec<&Entry>) -> Result<(), StorageError> {
+    async fn add_entries(&self, bucket: i32, entries: Vec<&Claim>) -> Result<(), StorageError> {
         let mut batch = CqlBatch::new(BatchType::Unlogged);
         batch.set_consistency(self.reader.preparer.levels.writes.into());
         batch.set_is_idempotent(true);
@@ -137,7 +137,7 @@ impl ClusterRegister {
         let values: Vec<_> = entries
             .into_iter()
             .map(|entry| {
-                let Entry { account, run, t, step, survivor } = entry;
+                let Claim { account, run, t, step, survivor } = entry;
                 (&*self.reader.merged, bucket, &**account, &**run, *t, step.name(), &**survivor)
             })
             .collect();
@@ -154,11 +154,11 @@ impl Register for ClusterRegister {
     fn begin<'a>(
         &'a self,
         t: TimestampUs,
-        entries: &'a [Entry],
+        entries: &'a [Claim],
     ) -> BoxFuture<'a, Result<(), StorageError>> {
         async move {
             // Without its window an account counts as busy, so the window may come last.
-            let mut buckets: BTreeMap<i32, Vec<&Entry>> = BTreeMap::new();
+            let mut buckets: BTreeMap<i32, Vec<&Claim>> = BTreeMap::new();
             for entry in entries {
                 buckets.entry(bucket(&entry.account)).or_default().push(entry);
             }

@@ -14,7 +14,7 @@ use scylla::statement::prepared::PreparedStatement;
 use uuid::Uuid;
 
 use crate::model::{TimestampUs, now_us, quoted};
-use crate::register::{self, Archive, Entry, Lease, Run, RunWindows, Step, WindowEnd, bucket};
+use crate::register::{self, Archive, Claim, Lease, Run, RunWindows, Step, WindowEnd, bucket};
 use crate::storage::{Fault, StorageError};
 
 use super::super::ask::Ask;
@@ -178,7 +178,7 @@ impl RegisterReader {
         &self,
         bucket: i32,
         accounts: HashSet<&str>,
-    ) -> Result<Vec<Entry>, StorageError> {
+    ) -> Result<Vec<Claim>, StorageError> {
         if accounts.len() > ASKED {
             // One request, where the register has few accounts.
             let found = self.scan(bucket, 0, &|account| accounts.contains(account)).await?;
@@ -213,7 +213,7 @@ impl RegisterReader {
         &self,
         bucket: i32,
         after: PagingState,
-    ) -> Result<(Vec<Entry>, Option<PagingState>), StorageError> {
+    ) -> Result<(Vec<Claim>, Option<PagingState>), StorageError> {
         let what = "reading accounts of";
         let values = (&*self.merged, bucket);
         let statement = &self.bucket;
@@ -238,7 +238,7 @@ impl Archive for RegisterReader {
     fn entries<'a>(
         &'a self,
         accounts: &'a [String],
-    ) -> BoxFuture<'a, Result<Vec<Entry>, StorageError>> {
+    ) -> BoxFuture<'a, Result<Vec<Claim>, StorageError>> {
         async move {
             let mut buckets: BTreeMap<i32, HashSet<&str>> = BTreeMap::new();
             for account in accounts {
@@ -246,7 +246,7 @@ impl Archive for RegisterReader {
             }
             let reading =
                 buckets.into_iter().map(|(bucket, some)| self.of_bucket(bucket, some).boxed());
-            let found: Vec<Vec<Entry>> = stream::iter(reading.collect::<Vec<_>>())
+            let found: Vec<Vec<Claim>> = stream::iter(reading.collect::<Vec<_>>())
                 .buffer_unordered(AT_ONCE)
                 .try_collect()
                 .await?;
@@ -260,7 +260,7 @@ impl Archive for RegisterReader {
         bucket: i32,
         most: usize,
         is_wanted: &'a (dyn Fn(&str) -> bool + Sync),
-    ) -> BoxFuture<'a, Result<Option<Vec<Entry>>, StorageError>> {
+    ) -> BoxFuture<'a, Result<Option<Vec<Claim>>, StorageError>> {
         async move {
             let (mut found, mut read, mut after) = (Vec::new(), 0, PagingState::start());
             while read <= most
@@ -298,6 +298,6 @@ impl Archive for RegisterReader {
     }
 }
 
-fn entry((account, run, t, step, survivor): EntryRow) -> Entry {
-    Entry { account, run, t, step: Step::of(&step), survivor }
+fn entry((account, run, t, step, survivor): EntryRow) -> Claim {
+    Claim { account, run, t, step: Step::of(&step), survivor }
 }

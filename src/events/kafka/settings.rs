@@ -9,7 +9,7 @@ use rdkafka::error::KafkaError;
 use crate::secret::{Properties, is_secret, redacted};
 use crate::setting::Command::{Apply, Resume, Undo, Verify};
 use crate::setting::{
-    Described, Kind, Layers, Setting, SettingsError, recall, settings, text, values,
+    Described, Layers, Setting, SettingsError, ValueKind, recall, settings, text, values,
 };
 
 use super::ProducerError;
@@ -20,13 +20,13 @@ settings! {
     pub(super) KAFKA: "Kafka", &[Apply, Resume, Verify, Undo];
 
     /// Brokers to begin with, as host:port,…
-    BROKERS: String = Setting::new("brokers", Kind::List, "BROKERS", brokers)
+    BROKERS: String = Setting::new("brokers", ValueKind::List, "BROKERS", brokers)
         .default("127.0.0.1:9092")
         .example("kafka1:9092")
         .recorded_at("events/brokers", text, recall);
 
     /// The topic that gets the events; one that the broker can create is fine
-    TOPIC: String = Setting::new("topic", Kind::Text, "TOPIC", topic)
+    TOPIC: String = Setting::new("topic", ValueKind::Text, "TOPIC", topic)
         .example("course.batch.job.request")
         .required("the topic that gets the events (or --no-events)")
         .recorded_at("events/topic", text, recall)

@@ -10,7 +10,7 @@
 
 use bytes::Bytes;
 
-use crate::journal::Kind;
+use crate::journal::SliceKind;
 use crate::merge::{Announced, Completion, Entry, Slice, SweepSlice, Swept, SweptCell, Write};
 use crate::model::{Cell, ColumnIndex, CqlType, Row, Scope, TableIndex, WriteTimes};
 
@@ -24,15 +24,17 @@ impl Codec {
     ///
     /// # Errors
     /// As with [`decode`](Self::decode).
-    pub(crate) fn show(&self, kind: Kind, body: &Bytes) -> Result<Vec<u8>, String> {
+    pub(crate) fn show(&self, kind: SliceKind, body: &Bytes) -> Result<Vec<u8>, String> {
         let layout = &self.present(&mut Reader::new(body))?.now;
         let mut out = Object::default();
         match kind {
-            Kind::Merge | Kind::Mention | Kind::Repair => {
+            SliceKind::Merge | SliceKind::Mention | SliceKind::Repair => {
                 slice(&mut out, layout, &self.decode(body)?);
             }
-            Kind::Sweep | Kind::Raise => sweep(&mut out, layout, &self.decode_sweep(body)?),
-            Kind::Undo => undo(&mut out, layout, &self.decode_undo(body)?),
+            SliceKind::Sweep | SliceKind::Raise => {
+                sweep(&mut out, layout, &self.decode_sweep(body)?);
+            }
+            SliceKind::Undo => undo(&mut out, layout, &self.decode_undo(body)?),
         }
         Ok(out.end())
     }

@@ -9,7 +9,7 @@ use flate2::{Compress, Compression, FlushCompress, Status};
 use serde::de::Error;
 
 use crate::journal::body::json;
-use crate::journal::{Intent, Kind, Scan, State};
+use crate::journal::{Intent, Scan, SliceKind, State};
 use crate::model::{AccountId, AccountType, Pair, TableTally, Tally, TimestampUs, TokenRange};
 
 /// A block is full with so many bytes: what slices have in common is said once in it, and a slice is read with it.
@@ -61,7 +61,7 @@ pub(super) struct Packed {
     pub(super) state: State,
     pub(super) survivor: AccountId,
     pub(super) pairs: String,
-    pub(super) kind: Kind,
+    pub(super) kind: SliceKind,
     pub(super) t: TimestampUs,
     pub(super) completes: bool,
     pub(super) tally: Option<String>,

@@ -10,7 +10,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, Type, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::journal::body::json;
-use crate::journal::{GroupRecord, JournalError, Kind, ScanRecord, SliceRecord, State};
+use crate::journal::{GroupRecord, JournalError, ScanRecord, SliceKind, SliceRecord, State};
 use crate::model::{AccountId, AccountType, Tally, TokenRange};
 
 use super::packed::{read_account, read_pairs, read_tally, uncompress};
@@ -97,7 +97,7 @@ impl Reads {
 
     pub(super) fn slices_between(
         &self,
-        kind: Kind,
+        kind: SliceKind,
         from: usize,
         to: usize,
     ) -> Result<Vec<SliceRecord>, JournalError> {
@@ -176,7 +176,7 @@ impl Reads {
                 "SELECT state, tally FROM slices JOIN groups ON number = group_number
                  WHERE kind = ?1",
             )?;
-            let mut rows = query.query([Kind::Merge.to_string()])?;
+            let mut rows = query.query([SliceKind::Merge.to_string()])?;
             let mut sum = Tally::default();
             while let Some(row) = rows.next()? {
                 if states.contains(&row.get(0)?) {
@@ -264,7 +264,7 @@ impl FromSql for State {
     }
 }
 
-impl FromSql for Kind {
+impl FromSql for SliceKind {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         named(value, "a kind of slice")
     }

@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::journal::fixtures::intent;
-use crate::journal::{Intent, Journal, JournalError, Kind, Note, SqliteJournal, State};
+use crate::journal::{Intent, Journal, JournalError, Note, SliceKind, SqliteJournal, State};
 use crate::model::{AccountId, AccountType};
 
 /// A new journal's folder (which goes with the first value) and file.
@@ -77,7 +77,7 @@ fn an_intent_stands_above_the_notes_before_it() {
     let Intent { survivor, pairs, .. } = intent(1);
     block_on(journal.intend(vec![intent(1)])).unwrap();
     journal.note(note(1, State::Done)).unwrap();
-    let swept = Intent { state: State::Sweeping, kind: Kind::Sweep, ..intent(1) };
+    let swept = Intent { state: State::Sweeping, kind: SliceKind::Sweep, ..intent(1) };
     block_on(journal.intend(vec![swept])).unwrap();
     // It is known by the first note only.
     journal.note(Note { known_as: Some((survivor, pairs)), ..note(2, State::Failed) }).unwrap();
@@ -292,7 +292,7 @@ fn damage_is_an_error_and_no_panic() {
             noticed += 1;
             continue;
         };
-        let slices = journal.slices_between(Kind::Merge, 0, 1_000);
+        let slices = journal.slices_between(SliceKind::Merge, 0, 1_000);
         noticed += usize::from(slices.is_err());
         for slice in slices.into_iter().flatten() {
             noticed += usize::from(journal.body(slice.id).is_err());

@@ -12,7 +12,7 @@ use std::thread::{self, JoinHandle};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use crate::journal::{JournalError, Kind, Note, State, Unwritten};
+use crate::journal::{JournalError, Note, SliceKind, State, Unwritten};
 
 use super::packed::{self, Block, Packed, PackedScan};
 use super::schema::unwritable;
@@ -260,7 +260,7 @@ fn keep(transaction: &Transaction<'_>, block: &Block) -> rusqlite::Result<()> {
 fn intend(transaction: &Transaction<'_>, intent: &Packed, block: i64) -> rusqlite::Result<()> {
     let group = number(intent.group);
     // Only a merge sets the group's time.
-    let t = (intent.kind == Kind::Merge).then_some(intent.t);
+    let t = (intent.kind == SliceKind::Merge).then_some(intent.t);
     let sql = "INSERT INTO groups (number, survivor, pairs, t, state, changed_at_ms)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6)
                ON CONFLICT (number) DO UPDATE SET t = coalesce(excluded.t, t), state = excluded.state,

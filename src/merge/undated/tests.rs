@@ -1,6 +1,6 @@
 //! Elements of maps whose write times the server does not tell, swept: never above a later write, never lost.
 
-use super::super::swept::{Horizon, SweepSlice, Verdict};
+use super::super::swept::{Horizon, SweepDecision, SweepSlice};
 use super::*;
 use crate::model::{AccountId, Cell, Change, Collection, Mutation, Row, WriteTimes};
 use crate::spec::schema::{Schema, TableSchema};
@@ -40,14 +40,14 @@ fn row(spec: &Spec, user: &str, entries: &[(&str, &str)]) -> TimedRow {
 }
 
 /// What is taken of a source's row whose survivor has a copy.
-fn taken(spec: &Spec, entries: &[(&str, &str)], horizon: Horizon) -> Verdict {
+fn taken(spec: &Spec, entries: &[(&str, &str)], horizon: Horizon) -> SweepDecision {
     let (found, copy) = (row(spec, "from", entries), row(spec, "to", &[("a", "1")]));
-    Verdict::of((0, &spec.tables[0]), 0, &found, Some(copy), true, horizon)
+    SweepDecision::of((0, &spec.tables[0]), 0, &found, Some(copy), true, horizon)
 }
 
 fn swept(spec: &Spec, entries: &[(&str, &str)]) -> Swept {
     match taken(spec, entries, HORIZON) {
-        Verdict::Take(swept, None) => swept,
+        SweepDecision::Take(swept, None) => swept,
         other => panic!("{other:?}"),
     }
 }
@@ -101,5 +101,5 @@ fn what_is_hidden_at_the_survivor_stays_and_with_it_the_row() {
 fn nothing_is_moved_before_later_writes_can_be_told_from_it() {
     let spec = spec();
     let early = Horizon { deleted: 4_999, ..HORIZON };
-    assert_eq!(taken(&spec, &[("a", "2")], early), Verdict::Wait);
+    assert_eq!(taken(&spec, &[("a", "2")], early), SweepDecision::Wait);
 }

@@ -12,7 +12,7 @@ use super::{Content, Form, Kind, Malformed, Record, Records};
 use crate::pairs::PairsError;
 use crate::pairs::reason::Heading;
 use crate::setting::Command::{Apply, Plan, Undo};
-use crate::setting::{Kind as Written, Layers, Setting, SettingsError, settings, text};
+use crate::setting::{Layers, Setting, SettingsError, ValueKind, settings, text};
 use header::Header;
 use record::Scanner;
 
@@ -35,7 +35,7 @@ settings! {
     CSV: "Input", &[Plan, Apply, Undo];
 
     /// What separates the columns: one character, or `tab`
-    DELIMITER: u8 = Setting::new("delimiter", Written::Text, "CHAR", delimiter)
+    DELIMITER: u8 = Setting::new("delimiter", ValueKind::Text, "CHAR", delimiter)
         .default(",")
         .example(";")
         .recorded(|byte| text(&char::from(*byte)));

@@ -4,7 +4,7 @@ use crate::estimate::Moments;
 use crate::model::{Change, Row, TableTally};
 use crate::spec::Table;
 
-use super::look::Seen;
+use super::look::SampledGroup;
 
 /// What a merge of the inspected groups does.
 #[derive(Clone, Debug, Default)]
@@ -92,8 +92,8 @@ impl Figures {
     }
 
     /// Adds a group, which was drawn, or which was read in any case.
-    pub(super) fn add(&mut self, seen: &Seen, is_drawn: bool) {
-        let Seen { tally, written, journal_bytes, missed, .. } = seen;
+    pub(super) fn add(&mut self, seen: &SampledGroup, is_drawn: bool) {
+        let SampledGroup { tally, written, journal_bytes, missed, .. } = seen;
         let add = |moments: &mut Moments, value| match is_drawn {
             true => moments.add(value),
             false => moments.add_certain(value),

@@ -11,7 +11,7 @@ use crate::model::{Group, Row, Tally};
 use crate::storage::Reader;
 
 use super::super::access::Access;
-use super::super::work::{Part, Sink, Work};
+use super::super::work::{GroupWork, PreparedSlice, Sink};
 use super::super::{GroupError, Window};
 use super::figures::Written;
 use super::{
@@ -19,7 +19,7 @@ use super::{
 };
 
 /// What was seen of one group.
-pub(super) struct Seen {
+pub(super) struct SampledGroup {
     pub(super) group: usize,
     pub(super) pairs: u64,
     pub(super) tally: Tally,
@@ -94,7 +94,7 @@ pub(super) async fn look_at<S: Reader>(
     group: &Group,
     weight: f64,
     scales: &Scales,
-) -> Result<Seen, GroupError> {
+) -> Result<SampledGroup, GroupError> {
     let began = std::time::Instant::now();
     let counted = Counted {
         group,
@@ -107,12 +107,12 @@ pub(super) async fn look_at<S: Reader>(
         missed: 0,
         conflicts: Vec::new(),
     };
-    let mut work = Work::new(Access { window, group, t: 0, can_wait: false }, None, counted);
+    let mut work = GroupWork::new(Access { window, group, t: 0, can_wait: false }, None, counted);
     work.merge().await?;
     window.recorder.record(window.operations.group(), began.elapsed());
-    let Work { findings, mut tally, sink, .. } = work;
+    let GroupWork { findings, mut tally, sink, .. } = work;
     tally.events = sink.events;
-    let mut seen = Seen {
+    let mut seen = SampledGroup {
         group: group.index,
         pairs: group.pairs.len() as u64,
         written: sink.written,
@@ -153,8 +153,12 @@ impl<S: Reader> Sink<S> for Counted<'_> {
         self.scales.is_next_weighed(slice.entries.len() as u64)
     }
 
-    async fn take(&mut self, window: &Window<S>, part: Part<'_>) -> Result<(), GroupError> {
-        let Part { group: _, slice, intent, writes, findings } = part;
+    async fn take(
+        &mut self,
+        window: &Window<S>,
+        part: PreparedSlice<'_>,
+    ) -> Result<(), GroupError> {
+        let PreparedSlice { group: _, slice, intent, writes, findings } = part;
         window.deletes.count(&window.spec, &slice, self.weight);
         self.journal_bytes += self.scales.bytes(intent, slice.entries.len() as u64);
         writes.iter().flatten().flat_map(|batch| &batch.mutations).for_each(|own| {

@@ -4,7 +4,7 @@ use super::limit::PATIENCE;
 use super::*;
 
 fn load(count: usize, bytes: usize) -> Load {
-    Load { kind: Kind::Write, table: 0, count, bytes }
+    Load { kind: RequestKind::Write, table: 0, count, bytes }
 }
 
 fn request_limits() -> RequestLimits {
@@ -67,8 +67,9 @@ fn what_may_pass_is_tried_again_more_and_more_rarely() {
 #[test]
 fn accounts_are_asked_for_their_first_rows_only_where_some_are_large() {
     let request_limits = request_limits();
-    let may_be_large = |bytes| request_limits.may_be_large(Kind::First(Width::Full), 0, bytes);
-    request_limits.sizes.learn(0, Kind::First(Width::Full), [(10, 5_000)].into_iter());
+    let may_be_large =
+        |bytes| request_limits.may_be_large(RequestKind::First(Width::Full), 0, bytes);
+    request_limits.sizes.learn(0, RequestKind::First(Width::Full), [(10, 5_000)].into_iter());
     assert!(!may_be_large(Some(0)) && !may_be_large(Some(1 << 20)));
     assert!(may_be_large(Some(2 << 20)) && may_be_large(None));
 }

@@ -8,8 +8,8 @@ use bytes::Bytes;
 
 use crate::failpoint;
 use crate::history::{Histories, Left};
-use crate::journal::{Intent, Kind, SliceRecord, State};
-use crate::merge::{Announced, Horizon, SweepSlice, Swept, Verdict};
+use crate::journal::{Intent, SliceKind, SliceRecord, State};
+use crate::merge::{Announced, Horizon, SweepDecision, SweepSlice, Swept};
 use crate::model::{AccountId, Group, Scope, TableIndex, TimedRow, TimestampUs};
 use crate::register::Step;
 use crate::storage::{StorageError, Writer};
@@ -52,7 +52,7 @@ pub(super) async fn turn<S: Writer>(
 ) -> Result<Turn, GroupError> {
     let mut sweeper = Sweeper { window, group, round, t: 0, turn: Turn::default() };
     let records = window.journal.slices(group.index)?;
-    let last = records.iter().find(|record| record.kind == Kind::Merge && record.completes);
+    let last = records.iter().find(|record| record.kind == SliceKind::Merge && record.completes);
     let Some(last) = last else { return Ok(sweeper.turn) };
     sweeper.t = last.t;
     let after = records.iter().map(|record| record.t).max().unwrap_or(last.t);
@@ -91,7 +91,7 @@ pub(in super::super) async fn replay<S: Writer>(
     group: &Group,
 ) -> Result<Option<Merged>, GroupError> {
     let records = window.journal.slices(group.index)?;
-    let Some(stopped) = records.iter().rfind(|record| record.kind == Kind::Sweep) else {
+    let Some(stopped) = records.iter().rfind(|record| record.kind == SliceKind::Sweep) else {
         return Ok(None);
     };
     let tally = SliceRecord::merged(&records, window.spec.tables.len());
@@ -201,8 +201,8 @@ impl<S: Writer> Sweeper<'_, S> {
                 copies.contains_key(&shared) || targets.contains_key(&shared) && target.is_none();
             let deleted = undated::deleted(&offered, table, &key).unwrap_or_default();
             let horizon = Horizon { deleted: deleted.max(self.t), ..horizon };
-            match Verdict::of((table, shape), source, &row, target, is_copy, horizon) {
-                Verdict::Take(mut swept, leftover) => {
+            match SweepDecision::of((table, shape), source, &row, target, is_copy, horizon) {
+                SweepDecision::Take(mut swept, leftover) => {
                     let hidden = undated::hidden_before(shape, &mut swept, &offered);
                     if hidden.len() == swept.cells.len() {
                         let leftover = undated::leftover(window, group, &swept, &hidden);
@@ -218,21 +218,21 @@ impl<S: Writer> Sweeper<'_, S> {
                         self.leave(table, source, key, why);
                     }
                 }
-                Verdict::Leave(why) => self.leave(table, source, key, why),
-                Verdict::Bare if self.round == 1 => {
+                SweepDecision::Leave(why) => self.leave(table, source, key, why),
+                SweepDecision::Bare if self.round == 1 => {
                     self.turn.again = true;
                     self.turn.expiring = true;
                 }
-                Verdict::Bare => self.leave(
+                SweepDecision::Bare => self.leave(
                     table,
                     source,
                     key,
                     "only its key is left, and when that was written cannot be read",
                 ),
-                Verdict::Wait if self.round == ROUNDS => {
+                SweepDecision::Wait if self.round == ROUNDS => {
                     self.leave(table, source, key, "it is still being written to");
                 }
-                Verdict::Wait => self.turn.again = true,
+                SweepDecision::Wait => self.turn.again = true,
             }
         }
         if slice.rows.is_empty() {
@@ -246,7 +246,7 @@ impl<S: Writer> Sweeper<'_, S> {
         let body = window.codec.encode_sweep(&slice);
         let intent = Intent {
             scopes: window.codec.encode_scopes(&slice.scopes(&window.spec)),
-            ..window.intent(group, (Kind::Sweep, State::Sweeping), t, body)
+            ..window.intent(group, (SliceKind::Sweep, State::Sweeping), t, body)
         };
         window.intend(intent).await?;
         window.begin(group, Step::After).await?;

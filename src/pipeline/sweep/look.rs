@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 
-use crate::journal::{Kind, SliceRecord};
+use crate::journal::{SliceKind, SliceRecord};
 use crate::model::{AccountId, Scope, TableIndex};
 use crate::plan::Plan;
 use crate::storage::{Fault, Reader, StorageError};
@@ -43,7 +43,7 @@ impl Look {
             scanned: context.scanned(),
             scopes: HashMap::new(),
         };
-        let records = context.journal.slices_between(Kind::Merge, window.start, window.end)?;
+        let records = context.journal.slices_between(SliceKind::Merge, window.start, window.end)?;
         let mut of_groups = HashMap::new();
         for record in records.iter().filter(|record| record.completes && is_done(record.group)) {
             let first = look.sources.len();
@@ -53,7 +53,7 @@ impl Look {
             look.add_scopes(context, record, first..look.sources.len())?;
         }
         // Earlier sweeps may have taken the rows that lead to a scope.
-        for record in context.journal.slices_between(Kind::Sweep, window.start, window.end)? {
+        for record in context.journal.slices_between(SliceKind::Sweep, window.start, window.end)? {
             if let Some(sources) = of_groups.get(&record.group) {
                 look.add_scopes(context, &record, sources.clone())?;
             }
@@ -90,7 +90,7 @@ impl Look {
     pub(super) async fn find<S: Reader>(
         &self,
         context: &Arc<Context<S>>,
-    ) -> Result<Found, StorageError> {
+    ) -> Result<Owning, StorageError> {
         let all: Vec<usize> = (0..self.sources.len()).collect();
         let own = self.tables.iter().map(|(table, scope)| (*table, scope, &all));
         let led = self.scopes.iter().map(|((table, scope), sources)| (*table, scope, sources));
@@ -101,7 +101,7 @@ impl Look {
                 (*group, window.owns(table, scope, account).await)
             })
         });
-        let mut found = Found::default();
+        let mut found = Owning::default();
         for (group, owns) in window.alone(join_all(looks)).await {
             match owns {
                 Ok(false) => {}
@@ -116,7 +116,7 @@ impl Look {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct Owning {
     /// The groups of which a source owns something.
     pub(super) owning: BTreeSet<usize>,
     /// Those of which that is not known, and why.

@@ -124,7 +124,7 @@ async fn owners<S: Writer>(
         let look = look::Look::at(context, plan, from..to, is_done)?;
         tally.sources += look.sources();
         let Some(looked) = unless_stopped(stop, look.find(context)).await else { return Ok(None) };
-        let look::Found { owning, failed } = looked?;
+        let look::Owning { owning, failed } = looked?;
         tally.failed += failed.len() as u64;
         for (group, why) in failed {
             on_left(&Leftover::of_group(&plan.group(group), &format!("{FAILED}: {why}")));

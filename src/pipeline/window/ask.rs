@@ -16,7 +16,7 @@ use crate::storage::{Cursor, Reader, StorageError, TimedPage, Width, Writer};
 
 use super::super::attempt::Attempts;
 use super::super::pages::{Sort, TIMES_WEIGH, Weighed, is_large_row};
-use super::super::request_limits::Kind;
+use super::super::request_limits::RequestKind;
 use super::Window;
 use super::gather::Whole;
 
@@ -58,7 +58,8 @@ impl<S: Reader> Window<S> {
         self.probed.see(table, scope, account);
         // Of a survivor's row little is read.
         if width == Width::Full
-            && let Some(known) = self.known(Kind::First(width), table, scope, account).await?
+            && let Some(known) =
+                self.known(RequestKind::First(width), table, scope, account).await?
         {
             return Ok(known.map(|()| Vec::new()));
         }
@@ -71,7 +72,7 @@ impl<S: Reader> Window<S> {
     /// of the large ones that come.
     async fn known(
         &self,
-        kind: Kind,
+        kind: RequestKind,
         table: TableIndex,
         scope: &Scope,
         account: &AccountId,
@@ -172,13 +173,14 @@ impl<S: Reader> Window<S> {
         let (rows, after, row_bytes) = match mem::replace(next, NextPage::None) {
             NextPage::First(mut row_bytes) => {
                 if self.spec.tables[table].owns_partitions() && !is_large_row(row_bytes) {
-                    let whole = match self.known(Kind::TimedFirst, table, scope, account).await? {
-                        Some(known) => known.map(|()| Vec::new()),
-                        None => {
-                            let asked = &self.asked.timed_first_pages;
-                            asked.ask((table, scope.clone()), account.clone()).await?
-                        }
-                    };
+                    let whole =
+                        match self.known(RequestKind::TimedFirst, table, scope, account).await? {
+                            Some(known) => known.map(|()| Vec::new()),
+                            None => {
+                                let asked = &self.asked.timed_first_pages;
+                                asked.ask((table, scope.clone()), account.clone()).await?
+                            }
+                        };
                     match whole {
                         Ok(rows) => return Ok(rows),
                         Err(seen) => row_bytes = row_bytes.max(seen),
@@ -193,7 +195,7 @@ impl<S: Reader> Window<S> {
         };
         let rows = (rows / TIMES_WEIGH).max(2);
         let operation = self.operations.read(table, Width::Full);
-        let sort = Sort { kind: Kind::TimedPage, table, operation };
+        let sort = Sort { kind: RequestKind::TimedPage, table, operation };
         let read = |rows| self.storage.timed_page(table, (scope, account), rows, after.clone());
         let page: TimedPage = self.page_of(sort, rows, row_bytes, read).await?;
         self.count(page.weigh().1);
@@ -218,7 +220,7 @@ impl<S: Reader> Window<S> {
             return Ok(rows.into_iter().next().map(|(_, row)| row));
         }
         let operation = self.operations.read(table, Width::Slim);
-        let bytes = self.request_limits.row(Kind::TimedPage, table);
+        let bytes = self.request_limits.row(RequestKind::TimedPage, table);
         let attempts = Attempts { bytes, ..self.attempts(1) };
         attempts.carry_out(operation, || self.storage.timed_row(table, key)).await
     }

@@ -10,7 +10,7 @@ use futures::future::{BoxFuture, Shared};
 
 use crate::failpoint;
 use crate::model::{Group, TimestampUs};
-use crate::register::{Entry, LEASE_US, OWNED_US, Register, Step, WindowEnd};
+use crate::register::{Claim, LEASE_US, OWNED_US, Register, Step, WindowEnd};
 use crate::storage::{Fault, StorageError};
 
 use super::{Requests, Window};
@@ -55,7 +55,7 @@ impl<S: Send + Sync + 'static> Window<S> {
         if self.begun.lock().contains_key(&group.index) {
             return Ok(());
         }
-        let entries: Vec<Entry> = Entry::of_group(register.run(), group, self.t, step).collect();
+        let entries: Vec<Claim> = Claim::of_group(register.run(), group, self.t, step).collect();
         self.asked.begins.ask((), entries).await?;
         let survivor = group.survivor.text().into_owned();
         self.begun.lock().insert(group.index, Standing { survivor, is_over: false });
@@ -104,7 +104,7 @@ impl<S: Send + Sync + 'static> Window<S> {
             let begin = async move {
                 let (entries, waiting): (Vec<_>, Vec<_>) =
                     waiting.into_iter().map(super::gather::Waiting::apart).unzip();
-                let entries: Vec<Entry> = entries.into_iter().flatten().collect();
+                let entries: Vec<Claim> = entries.into_iter().flatten().collect();
                 let begun = window.register_entries(&*register, &entries).await;
                 waiting.into_iter().for_each(|waiting| waiting.answer(begun.clone()));
             };
@@ -116,7 +116,7 @@ impl<S: Send + Sync + 'static> Window<S> {
     async fn register_entries(
         &self,
         register: &dyn Register,
-        entries: &[Entry],
+        entries: &[Claim],
     ) -> Result<(), StorageError> {
         let operation = self.operations.register();
         let begun = self.carry_out(operation, || register.begin(self.t, entries)).await;

@@ -11,7 +11,7 @@ use futures::channel::oneshot;
 
 use crate::journal::{Intent, JournalError};
 use crate::model::{AccountId, Batch, Row, Scope, TableIndex, TimedRow, TimestampUs};
-use crate::register::Entry;
+use crate::register::Claim;
 use crate::storage::{Node, StorageError, Width};
 
 /// All rows of an account, or the bytes of one of them if there may be more than were asked for.
@@ -31,7 +31,7 @@ pub(super) struct Asked {
     /// Whether the tables are still what they were.
     pub(super) unaltered: Shelf<(), (), ()>,
     pub(super) intents: Shelf<(), Intent, (), JournalError>,
-    pub(super) begins: Shelf<(), Vec<Entry>, ()>,
+    pub(super) begins: Shelf<(), Vec<Claim>, ()>,
     /// By table and partition.
     pub(super) writes: Shelf<(TableIndex, Vec<Bytes>), Arc<Batch>, ()>,
     pub(super) deletes: Shelf<(TableIndex, Scope, TimestampUs), AccountId, ()>,

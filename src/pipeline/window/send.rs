@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use crate::model::{AccountId, Batch, Row, Scope};
 use crate::storage::{Among, Node, Reader, StorageError, Width, Writer};
 
-use super::super::request_limits::Kind;
+use super::super::request_limits::RequestKind;
 use super::begin::Look;
 use super::coalesce::{Asked, Sort, To};
 use super::gather::{Waiting, Whole, by_node, cut};
@@ -78,7 +78,7 @@ impl<S: Reader> Window<S> {
                 let rows = part.apart(rows, |row| row).into_iter();
                 Ok(rows.map(|own| own.first().map(Row::size_bytes)).collect())
             };
-            let sort = sort(Kind::One, table, Width::Full);
+            let sort = sort(RequestKind::One, table, Width::Full);
             requests.extend(self.by_account(sort, &scope, waiting, send));
         }
         for ((table, width, scope), waiting) in self.asked.first_pages.take() {
@@ -87,7 +87,7 @@ impl<S: Reader> Window<S> {
                 let rows = storage.first_rows(table, part.among(), width, part.rows).await?;
                 Ok(part.whole(rows, |row| row))
             };
-            let sort = sort(Kind::First(width), table, width);
+            let sort = sort(RequestKind::First(width), table, width);
             requests.extend(self.by_account(sort, &scope, waiting, send));
         }
         for ((table, scope), waiting) in self.asked.timed_first_pages.take() {
@@ -96,7 +96,7 @@ impl<S: Reader> Window<S> {
                 let rows = storage.timed_first_rows(table, part.among(), part.rows).await?;
                 Ok(part.whole(rows, |timed| &timed.row))
             };
-            let sort = sort(Kind::TimedFirst, table, Width::Full);
+            let sort = sort(RequestKind::TimedFirst, table, Width::Full);
             requests.extend(self.by_account(sort, &scope, waiting, send));
         }
         for ((table, scope), waiting) in self.asked.owners.take() {
@@ -105,7 +105,8 @@ impl<S: Reader> Window<S> {
                 let owners: HashSet<AccountId> = owners.into_iter().collect();
                 Ok(part.accounts.iter().map(|account| owners.contains(account)).collect())
             };
-            let sort = Sort { kind: Kind::Owners, table, operation: self.operations.look(table) };
+            let sort =
+                Sort { kind: RequestKind::Owners, table, operation: self.operations.look(table) };
             requests.extend(self.by_account(sort, &scope, waiting, send));
         }
         for ((table, scope, t), waiting) in self.asked.written_since.take() {
@@ -114,7 +115,8 @@ impl<S: Reader> Window<S> {
                 let keys = part.window.storage.written_since(table, part.among(), t).await?;
                 Ok(by_owner(keys, &part.accounts, |key| key.get(column)))
             };
-            let sort = Sort { kind: Kind::Owners, table, operation: self.operations.look(table) };
+            let sort =
+                Sort { kind: RequestKind::Owners, table, operation: self.operations.look(table) };
             requests.extend(self.by_account(sort, &scope, waiting, send));
         }
         for ((table, scope), waiting) in self.asked.rows.take() {
@@ -123,7 +125,7 @@ impl<S: Reader> Window<S> {
                 let rows = storage.rows_of(table, &part.scope, &part.accounts).await?;
                 Ok(part.apart(rows, |row| row))
             };
-            let sort = sort(Kind::Rows, table, Width::Full);
+            let sort = sort(RequestKind::Rows, table, Width::Full);
             requests.extend(self.by_account(sort, &scope, waiting, send));
         }
         for ((table, scope), waiting) in self.asked.timed_rows.take() {
@@ -132,7 +134,7 @@ impl<S: Reader> Window<S> {
                 let rows = storage.timed_rows_of(table, &part.scope, &part.accounts).await?;
                 Ok(part.apart(rows, |timed| &timed.row))
             };
-            let sort = sort(Kind::TimedRows, table, Width::Full);
+            let sort = sort(RequestKind::TimedRows, table, Width::Full);
             requests.extend(self.by_account(sort, &scope, waiting, send));
         }
         requests
@@ -229,7 +231,8 @@ impl<S: Writer> Window<S> {
         }
         requests.extend(self.begins());
         for ((table, _), waiting) in self.asked.writes.take() {
-            let sort = Sort { kind: Kind::Write, table, operation: self.operations.write(table) };
+            let sort =
+                Sort { kind: RequestKind::Write, table, operation: self.operations.write(table) };
             let weight = |one: &Waiting<Arc<Batch>, ()>| [one.request.count(), one.request.bytes()];
             for part in cut(waiting, self.request_limits.batch(table), weight) {
                 let window = Arc::clone(self);
@@ -259,8 +262,11 @@ impl<S: Writer> Window<S> {
                     Ok(vec![(); part.accounts.len()])
                 }
             };
-            let sort =
-                Sort { kind: Kind::Deletes, table, operation: self.operations.delete(table) };
+            let sort = Sort {
+                kind: RequestKind::Deletes,
+                table,
+                operation: self.operations.delete(table),
+            };
             let deletes = self.by_account(sort, &scope, waiting, send);
             requests.extend(deletes.into_iter().map(|delete| behind(looked.clone(), delete)));
         }

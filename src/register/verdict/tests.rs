@@ -6,7 +6,7 @@ use futures::executor::block_on;
 use super::*;
 use crate::model::{AccountId, Pair};
 use crate::register::memory::{MemoryRegister, Shared};
-use crate::register::{Entry, LEASE_US, Register, Run, Step, WindowEnd};
+use crate::register::{Claim, LEASE_US, Register, Run, Step, WindowEnd};
 
 /// A register in which runs are noted one after the other, each a second later.
 #[derive(Default)]
@@ -33,7 +33,7 @@ impl Past {
         let known = Run { id: run.to_owned(), tables: tables("t"), ..Run::default() };
         let register = MemoryRegister::take(&self.shared, known, self.now).unwrap();
         let group = group(of);
-        let entries: Vec<_> = Entry::of_group(run, &group, self.now, step).collect();
+        let entries: Vec<_> = Claim::of_group(run, &group, self.now, step).collect();
         block_on(register.begin(self.now, &entries)).unwrap();
         let open = if is_over { None } else { Some(group.survivor.to_string()) };
         let end = WindowEnd { t: self.now, open: open.into_iter().collect() };
@@ -77,11 +77,10 @@ impl Past {
         let judged = self.lineage(&group).verdicts(&group).into_iter().map(|(at, verdict)| {
             let at = at.map_or("*".to_owned(), |at| group.pairs[at].from.to_string());
             let (run, into) = match &verdict {
-                Verdict::Busy { run, account, .. } => (run, &**account),
-                Verdict::Cycle { run } => (run, ""),
-                Verdict::MergedEarlier { run, into } | Verdict::AmbiguousEarlier { run, into } => {
-                    (run, &**into)
-                }
+                Obstacle::Busy { run, account, .. } => (run, &**account),
+                Obstacle::Cycle { run } => (run, ""),
+                Obstacle::MergedEarlier { run, into }
+                | Obstacle::AmbiguousEarlier { run, into } => (run, &**into),
             };
             format!("{at} {} {run} {into}", code(&verdict)).trim_end().to_owned()
         });
@@ -108,13 +107,13 @@ impl Past {
     }
 }
 
-fn code(verdict: &Verdict) -> &'static str {
+fn code(verdict: &Obstacle) -> &'static str {
     match verdict {
-        Verdict::Busy { is_lost: false, .. } => "busy",
-        Verdict::Busy { is_lost: true, .. } => "lost-run",
-        Verdict::Cycle { .. } => "cycle",
-        Verdict::MergedEarlier { .. } => "merged-earlier",
-        Verdict::AmbiguousEarlier { .. } => "ambiguous-earlier",
+        Obstacle::Busy { is_lost: false, .. } => "busy",
+        Obstacle::Busy { is_lost: true, .. } => "lost-run",
+        Obstacle::Cycle { .. } => "cycle",
+        Obstacle::MergedEarlier { .. } => "merged-earlier",
+        Obstacle::AmbiguousEarlier { .. } => "ambiguous-earlier",
     }
 }
 

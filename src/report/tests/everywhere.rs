@@ -186,7 +186,12 @@ fn lookup() -> Lookup {
     };
     let mut lookup = Lookup::new("b");
     lookup.runs = 1_023;
-    lookup.add(Found::new(&account("b"), RunId::from_text("r"), Path::new("runs/r1"), &group));
+    lookup.add(AccountGroup::new(
+        &account("b"),
+        RunId::from_text("r"),
+        Path::new("runs/r1"),
+        &group,
+    ));
     lookup
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::model::CqlType;
 use crate::spec::schema::Direction;
-use crate::spec::{Part, Spec};
+use crate::spec::{ScopePart, Spec};
 
 /// A table as `name(partition,key|clustering|others|static)`, each column as `name:type`; types are text where none is
 /// given.
@@ -76,7 +76,7 @@ fn what_leads_best_is_a_column_of_a_key() {
     let (_, spec) =
         drafted(&["a(userid|x|courseid)", "b(userid|courseid)", "led(courseid|userid)"]);
     let locator = &spec.tables[2].locator;
-    assert_eq!((locator.through, &locator.parts[..]), (Some(1), &[Part::Column(1)][..]));
+    assert_eq!((locator.through, &locator.parts[..]), (Some(1), &[ScopePart::Column(1)][..]));
 }
 
 /// What else could lead there is for whoever knows the rows; nothing that is led to leads back.

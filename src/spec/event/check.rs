@@ -3,7 +3,7 @@
 use super::{EventColumn, EventSpec, QUOTABLE, RawEvent, RawEventColumn, is_quotable};
 use crate::spec::fault::{At, Faults, list};
 use crate::spec::raw::RawTable;
-use crate::spec::{Part, Table, fits};
+use crate::spec::{ScopePart, Table, fits};
 
 /// What placeholders may name beside columns.
 const GENERAL: [&str; 4] = ["account", "merged_into", "ets", "uuid"];
@@ -149,7 +149,7 @@ impl Own<'_> {
         }
         let key_len = leading.key_len;
         let regular = self.table.locator.parts.iter().find_map(|part| match part {
-            Part::Column(column) if *column >= key_len => Some(&leading.columns[*column].name),
+            ScopePart::Column(column) if *column >= key_len => Some(&leading.columns[*column].name),
             _ => None,
         });
         if let Some(column) = regular {

@@ -111,8 +111,8 @@ fn both() -> (Cell, WriteTimes) {
 }
 
 /// What is said, with the column and, of an element, its key.
-fn verdicts(findings: &[Finding]) -> Vec<(Verdict, Option<ColumnIndex>, Option<&str>)> {
-    let element = |finding: &'_ Finding| -> Option<String> {
+fn verdicts(findings: &[Judgement]) -> Vec<(Verdict, Option<ColumnIndex>, Option<&str>)> {
+    let element = |finding: &'_ Judgement| -> Option<String> {
         finding.element.as_ref().map(|key| String::from_utf8_lossy(key).into_owned())
     };
     findings

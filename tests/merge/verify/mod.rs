@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tributary::events::EventSink;
-use tributary::pipeline::{Context, Progress};
+use tributary::pipeline::{Context, GroupCounts};
 use tributary::storage::memory::MemoryStorage;
 use tributary::verify::{Options, Verified, verify};
 
@@ -48,7 +48,8 @@ fn verified_until(
     diff: &Path,
     stop: watch::Receiver<bool>,
 ) -> Verified {
-    block_on(verify(context, options, &BTreeSet::new(), diff, &Progress::default(), stop)).unwrap()
+    block_on(verify(context, options, &BTreeSet::new(), diff, &GroupCounts::default(), stop))
+        .unwrap()
 }
 
 const REPAIR: Options = Options { repair: true, restart: false };

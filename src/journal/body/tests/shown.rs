@@ -1,7 +1,7 @@
 //! Bodies as JSON.
 
 use super::*;
-use crate::journal::Kind;
+use crate::journal::SliceKind;
 use crate::journal::body::json;
 
 fn text(value: &'static str) -> Cell {
@@ -25,7 +25,7 @@ fn thing(owner: &'static str, width: usize, others: &[(&str, Cell)]) -> Row {
 }
 
 #[track_caller]
-fn check(kind: Kind, write: impl FnOnce(&Codec) -> Vec<u8>, expected: &str) {
+fn check(kind: SliceKind, write: impl FnOnce(&Codec) -> Vec<u8>, expected: &str) {
     let journal = MemoryJournal::default();
     let body = write(&Codec::open(&spec(), &journal).unwrap());
     let shown = Codec::as_written(&journal).unwrap().show(kind, &body.into()).unwrap();
@@ -76,8 +76,8 @@ fn a_merge_is_shown_by_name() {
         r#"{"table":"Odd \"rooms\"","source":0,"scope":{"room":"r"}}],"#,
         r#""events":[{"scope":{"room":"r"},"quoted":{"title":"n"}}]}}"#
     );
-    check(Kind::Merge, |codec| codec.encode(&slice), expected);
-    check(Kind::Repair, |codec| codec.encode(&Slice::default()), r#"{"entries":[]}"#);
+    check(SliceKind::Merge, |codec| codec.encode(&slice), expected);
+    check(SliceKind::Repair, |codec| codec.encode(&Slice::default()), r#"{"entries":[]}"#);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn a_sweep_is_shown_by_name() {
         r#""events":[]}"#
     );
     let slice = SweepSlice { rows: vec![swept], events: Vec::new() };
-    check(Kind::Sweep, |codec| codec.encode_sweep(&slice), expected);
+    check(SliceKind::Sweep, |codec| codec.encode_sweep(&slice), expected);
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn an_undo_is_shown_by_name() {
         r#""conflicts":[{"column":"beds","expected":null,"found":3,"#,
         r#""found_written_at":8}]}]}"#
     );
-    check(Kind::Undo, |codec| codec.encode_undo(&slice), expected);
+    check(SliceKind::Undo, |codec| codec.encode_undo(&slice), expected);
 }
 
 #[test]
