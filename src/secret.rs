@@ -78,6 +78,11 @@ pub(crate) fn redacted_address(address: &str) -> String {
     format!("{scheme}://{host}{path}{query}")
 }
 
+/// Whether an address lacks what was not shown of it.
+pub(crate) fn is_redacted_address(address: &str) -> bool {
+    address.contains(&format!("://{REDACTED}@")) || address.ends_with(&format!("?{REDACTED}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,6 +103,8 @@ mod tests {
             ("https://me:hunter2@h/a@b?token=x#y", "https://***@h/a@b?***"),
         ] {
             assert_eq!(redacted_address(address), shown);
+            assert_eq!(is_redacted_address(shown), shown != address, "{shown}");
+            assert!(!is_redacted_address(address), "{address}");
         }
     }
 

@@ -84,7 +84,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "register",
         ],
     ),
-    ("help", &["wrap", "pairs", "setting"]),
+    ("help", &["wrap", "setting", "pairs", "events"]),
     ("run", &["advice", "model", "moment"]),
     (
         "report",
@@ -551,7 +551,7 @@ const READ_ONLY: &[&str] = &[
 
 /// Names with which something could be changed.
 const CHANGES: &[&str] =
-    &["Writer", "Store", "Producer", "Kafka", "SqliteJournal", "write_all", "ClusterRegister"];
+    &["Writer", "Store", "EventSettings", "SqliteJournal", "write_all", "ClusterRegister"];
 
 #[test]
 fn what_only_reads_names_nothing_that_could_write() {

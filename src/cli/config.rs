@@ -11,7 +11,7 @@ use super::resolve;
 use super::terminal::Terminal;
 use crate::report::{Configuration, SettingFacts, SettingOrigin, config_json, config_text};
 use crate::run::RunDir;
-use crate::secret::REDACTED;
+use crate::secret::{REDACTED, redacted_address};
 use crate::setting::{Described, Layer, Layers, Origin, ValueKind};
 
 /// Runs `config`. What is wrong with the settings is told after they have been printed.
@@ -51,8 +51,11 @@ fn in_effect(layers: &Layers) -> Vec<SettingFacts> {
             SettingFacts::new(row.name, default.map(str::to_owned), SettingOrigin::Default)
         }
         Some(given) => {
-            let text = if row.kind == ValueKind::Secret { REDACTED } else { &given.text };
-            SettingFacts::new(row.name, Some(text.to_owned()), shown(&given.origin))
+            let text = match row.kind {
+                ValueKind::Secret => REDACTED.to_owned(),
+                _ => redacted_address(&given.text),
+            };
+            SettingFacts::new(row.name, Some(text), shown(&given.origin))
         }
     });
     let properties = tables.into_iter().flat_map(|row| layers.table(row)).map(|given| {

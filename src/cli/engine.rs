@@ -38,7 +38,6 @@ pub(super) struct Engine {
     pub(super) gc_grace_s: Vec<u64>,
 }
 
-/// What is to be merged.
 pub(super) struct ToMerge<'a> {
     pub(super) plan: &'a Plan,
     pub(super) known: &'a Known,

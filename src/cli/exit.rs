@@ -16,7 +16,7 @@ use crate::setting::SettingsError;
 #[repr(u8)]
 pub(crate) enum Exit {
     Done = 0,
-    /// Failed: host, schema, broker, run directory, or stopped by --max-errors.
+    /// Failed: host, schema, events, run directory, or stopped by --max-errors.
     Failed = 1,
     /// What arguments, files and input alone can tell: usage, configuration, unusable input; and a run that is not gone on
     /// with, whenever that is tried.

@@ -47,10 +47,9 @@ fn contents() -> Vec<Block> {
 fn blocks(topic: &Topic) -> Vec<Block> {
     let more = match topic.name {
         "settings" => help::settings(catalogue::all().map(Described::row)),
-        "input" => help::input(),
         _ => String::new(),
     };
-    help::blocks(&format!("{}{more}", topic.text))
+    help::blocks(&(topic.markdown() + &more))
 }
 
 /// The help of a command.

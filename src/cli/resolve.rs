@@ -21,7 +21,7 @@ use super::settings::{
 };
 use super::until::Until;
 use crate::cluster::{ClusterSettings, HOSTS, KEYSPACE, NO_REGISTER};
-use crate::events::{EventSettings, Silence};
+use crate::events::{self, EventSettings, Silence};
 use crate::model::{AccountType, Part};
 use crate::pace::PACE;
 use crate::pairs::{self, Format};
@@ -94,7 +94,7 @@ fn lacks(spec: &RawSpec, layers: &Layers) -> Vec<String> {
         flags.extend([keyspace.flag(), keyspace.name.to_uppercase()]);
     }
     if spec.event.is_some() {
-        flags.extend(EventSettings::lacks(layers));
+        flags.extend(events::lacks(layers));
     }
     flags
 }
@@ -279,7 +279,7 @@ fn events(
 ) -> Result<Option<EventSettings>, SettingsError> {
     match spec.event {
         None => Ok(None),
-        Some(_) => EventSettings::of(layers, silence),
+        Some(_) => events::of(layers, silence),
     }
 }
 

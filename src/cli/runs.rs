@@ -104,6 +104,7 @@ fn listed(run: Run, end: Option<Advice>) -> ListedRun {
         run: run.id,
         end,
         state: run.state.name(),
+        stopped: false,
         user: run.user,
         tributary: run.version,
         began: Moment::from_us(run.began),

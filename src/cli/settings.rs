@@ -119,7 +119,7 @@ pub(crate) struct UndoSettings {
 }
 
 /// Where the pairs are and how they are written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct InputSettings {
     /// Where they are.
     pub(crate) source: InputSource,

@@ -5,57 +5,93 @@
 //! module decides nothing but where it goes and how it is delivered.
 //!
 //! Each kind of sink has a module of its own, with all that is to be known of it: its settings, the check before the
-//! first group, delivery, and what is wrong in words that say what to do. Another kind is a module beside [`kafka`], a
-//! row of [`KINDS`], and a variant here; `settings` says which of them a run has.
+//! first group, delivery, its part of the manual, and what is wrong in words that say what to do. Another kind is a module
+//! beside [`kafka`] and a row of [`KINDS`]; `settings` says which of them a run has.
 //!
-//! May use `model`, `secret` and `setting`; may be used by `pipeline`, `verify`, `undo` and `cli`.
+//! May use `model`, `secret` and `setting`; may be used by `pipeline`, `verify`, `undo`, `help` and `cli`.
 
 mod error;
-pub(crate) mod kafka;
+mod kafka;
 mod settings;
 
-use std::sync::{Mutex, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-pub(crate) use error::{EventError, Scope};
-pub(crate) use settings::Silence;
+use futures::future::BoxFuture;
+
+pub use error::EventError;
+pub(crate) use error::Scope;
+pub(crate) use settings::{EventSettings, Silence, lacks, of};
 
 use crate::model::{Destination, Event};
 use crate::secret::redacted_address;
 use crate::setting::{Described, Layers, SettingsError};
-use kafka::{KafkaSettings, Producer};
-
-/// A kind of sink, as far as its settings go.
-#[derive(Clone, Copy)]
-struct Kind {
-    /// All of them.
-    settings: &'static [&'static dyn Described],
-    /// The one that says where in it events go: whoever gives it chooses this kind.
-    destination: &'static dyn Described,
-    /// What they make.
-    of: fn(&Layers) -> Result<EventSettings, SettingsError>,
-}
 
 /// The kinds of sinks; events go to the first if nothing else is said.
-const KINDS: &[Kind] = &[kafka::KIND];
+const KINDS: &[SinkKind] = &[kafka::KIND];
+
+/// A kind of sink, before it is open: its settings, and what is to be known of it.
+#[derive(Clone, Copy)]
+struct SinkKind {
+    /// As a name is written.
+    name: &'static str,
+    /// What there is to know of it, in Markdown.
+    manual: &'static str,
+    settings: &'static [&'static dyn Described],
+    /// The one that says where in it events go: whoever gives it chooses this kind. It is kept as an
+    /// [`address`](crate::setting::address).
+    destination: &'static dyn Described,
+    /// What they make.
+    of: fn(&Layers) -> Result<Arc<dyn SinkSettings>, SettingsError>,
+}
 
 /// The settings of all sinks, table by table.
 pub(crate) fn tables() -> impl Iterator<Item = &'static [&'static dyn Described]> {
     KINDS.iter().map(|kind| kind.settings).chain([settings::EVENTS])
 }
 
-/// Where the events of a run are to go, and how.
-#[derive(Clone, Debug)]
-pub(crate) enum EventSettings {
-    /// To a topic.
-    Kafka(KafkaSettings),
+/// Each kind of sink with what there is to know of it, for the manual.
+pub(crate) fn kinds() -> impl Iterator<Item = [&'static str; 2]> {
+    KINDS.iter().map(|kind| [kind.name, kind.manual])
+}
+
+/// Called once per acknowledged event, perhaps on a thread of the sink's own, with the time from the call of
+/// [`Sink::deliver`] to the acknowledgement; it must be quick.
+pub(crate) type OnDelivered = Arc<dyn Fn(Duration) + Send + Sync>;
+
+/// All that a kind of sink has to be told.
+pub(crate) trait SinkSettings: fmt::Debug + Send + Sync {
+    /// Makes sure that events can be delivered there, the smallest of which has so many bytes; none is sent.
+    fn open(
+        &self,
+        least_bytes: usize,
+        on_delivered: OnDelivered,
+    ) -> BoxFuture<'_, Result<Box<dyn Sink>, EventError>>;
+}
+
+/// A sink that is open.
+pub trait Sink: fmt::Debug + Send + Sync {
+    /// Delivers the events of a group, and is over once all of them are acknowledged.
+    ///
+    /// # Errors
+    /// One of them was not; the error says what the others would meet.
+    fn deliver<'a>(&'a self, events: &'a [Event]) -> BoxFuture<'a, Result<(), EventError>>;
+
+    /// Where they go.
+    fn destination(&self) -> Destination;
+
+    /// Closes what it has open, after what is still on its way.
+    ///
+    /// # Errors
+    /// Something is still on its way.
+    fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), EventError>>;
 }
 
 /// Where the events of a run go.
 #[derive(Debug)]
 pub enum EventSink {
-    /// To a topic.
-    Kafka(Producer),
+    Open(Box<dyn Sink>),
     /// Nowhere, as the operator wished (`--no-events`).
     Discard,
     /// Into memory, for tests.
@@ -63,25 +99,16 @@ pub enum EventSink {
 }
 
 impl EventSink {
-    /// Makes sure that events can be delivered there, the smallest of which has so many bytes; none is sent.
-    ///
-    /// `on_delivered` is called once per acknowledged event, perhaps on a thread of the sink's own, with the time from
-    /// the call of [`deliver`](Self::deliver) to the acknowledgement; it must be quick.
+    /// Opens the sink of these settings: see `SinkSettings::open`.
     ///
     /// # Errors
-    /// They cannot.
+    /// No events can be delivered there.
     pub(crate) async fn open(
         settings: &EventSettings,
         least_bytes: usize,
         on_delivered: impl Fn(Duration) + Send + Sync + 'static,
     ) -> Result<Self, EventError> {
-        match settings {
-            EventSettings::Kafka(settings) => {
-                let producer = Producer::connect(settings, on_delivered).await?;
-                producer.check_size(least_bytes)?;
-                Ok(Self::Kafka(producer))
-            }
-        }
+        settings.open(least_bytes, Arc::new(on_delivered)).await.map(Self::Open)
     }
 
     /// Delivers the events of a group: returns how many were acknowledged, once all of them are.
@@ -91,7 +118,7 @@ impl EventSink {
     pub(crate) async fn deliver(&self, events: Vec<Event>) -> Result<u64, EventError> {
         let count = events.len() as u64;
         match self {
-            Self::Kafka(producer) => producer.send_all(&events).await?,
+            Self::Open(sink) => sink.deliver(&events).await?,
             Self::Discard => return Ok(0),
             Self::Memory(memory) => {
                 memory.lock().unwrap_or_else(PoisonError::into_inner).extend(events);
@@ -102,10 +129,8 @@ impl EventSink {
 
     /// What is told of where events go; none if nowhere.
     pub(crate) fn destination(&self) -> Option<Destination> {
-        let destination = match self {
-            Self::Kafka(producer) => producer.destination(),
-            Self::Discard | Self::Memory(_) => return None,
-        };
+        let Self::Open(sink) = self else { return None };
+        let destination = sink.destination();
         // Whatever the sink, nothing secret of its address is told.
         Some(Destination { name: redacted_address(&destination.name), ..destination })
     }
@@ -116,7 +141,7 @@ impl EventSink {
     /// Something is still on its way.
     pub(crate) async fn close(self) -> Result<(), EventError> {
         match self {
-            Self::Kafka(producer) => Ok(producer.close().await?),
+            Self::Open(sink) => sink.close().await,
             Self::Discard | Self::Memory(_) => Ok(()),
         }
     }

@@ -1,6 +1,8 @@
 //! Which sink the events of a run go to, as the settings say.
 
-use super::{EventSettings, KINDS, Kind};
+use std::sync::Arc;
+
+use super::{KINDS, SinkKind, SinkSettings};
 use crate::setting::Command::{Apply, Resume, Undo, Verify};
 use crate::setting::{Described, Layers, Origin, Setting, SettingsError, settings};
 
@@ -22,24 +24,28 @@ pub(crate) enum Silence {
     Refused,
 }
 
-impl EventSettings {
-    /// Where events go, as the settings say; `None` if nowhere.
-    ///
-    /// # Errors
-    /// A setting is missing, or has no value that it may have, or is not what the run began with.
-    pub(crate) fn of(layers: &Layers, silence: Silence) -> Result<Option<Self>, SettingsError> {
-        choose(KINDS, layers, silence)?.map(|kind| (kind.of)(layers)).transpose()
-    }
+/// Where the events of a run are to go, and how.
+pub(crate) type EventSettings = Arc<dyn SinkSettings>;
 
-    /// What has to be given yet, for events to go somewhere: flags with stand-ins for their values.
-    pub(crate) fn lacks(layers: &Layers) -> Vec<String> {
-        lacking(KINDS, layers)
-    }
+/// Where events go, as the settings say; `None` if nowhere.
+///
+/// # Errors
+/// A setting is missing, or has no value that it may have, or is not what the run began with.
+pub(crate) fn of(
+    layers: &Layers,
+    silence: Silence,
+) -> Result<Option<EventSettings>, SettingsError> {
+    choose(KINDS, layers, silence)?.map(|kind| (kind.of)(layers)).transpose()
+}
+
+/// What has to be given yet, for events to go somewhere: flags with stand-ins for their values.
+pub(crate) fn lacks(layers: &Layers) -> Vec<String> {
+    lacking(KINDS, layers)
 }
 
 /// The flag and a stand-in for the value of what has to be given besides; nothing if nothing has.
-fn lacking(kinds: &[Kind], layers: &Layers) -> Vec<String> {
-    let is_given = |kind: &Kind| layers.written(kind.destination.row()).is_some();
+fn lacking(kinds: &[SinkKind], layers: &Layers) -> Vec<String> {
+    let is_given = |kind: &SinkKind| layers.written(kind.destination.row()).is_some();
     let is_silent = layers.written(NO_EVENTS.row()).is_some_and(|given| given.text == "true");
     if is_silent || kinds.iter().any(is_given) {
         return Vec::new();
@@ -50,15 +56,16 @@ fn lacking(kinds: &[Kind], layers: &Layers) -> Vec<String> {
 
 /// The kind of sink: that of the run, else the one whose destination is given, else the first; `None` without events.
 fn choose<'k>(
-    kinds: &'k [Kind],
+    kinds: &'k [SinkKind],
     layers: &Layers,
     silence: Silence,
-) -> Result<Option<&'k Kind>, SettingsError> {
+) -> Result<Option<&'k SinkKind>, SettingsError> {
     let is_silent = layers.get(&NO_EVENTS)?;
-    let flag = |kind: &Kind| match layers.given(kind.destination.row()).map(|given| &given.origin) {
-        Some(Origin::Flag(flag)) => Some(flag.clone()),
-        _ => None,
-    };
+    let flag =
+        |kind: &SinkKind| match layers.given(kind.destination.row()).map(|given| &given.origin) {
+            Some(Origin::Flag(flag)) => Some(flag.clone()),
+            _ => None,
+        };
     if let Some(own) = layers.recorded(NO_EVENTS.row()) {
         return match kinds.iter().find_map(flag) {
             Some(flag) => Err(SettingsError::new(format!(
@@ -68,7 +75,7 @@ fn choose<'k>(
             None => Ok(None),
         };
     }
-    let recorded = |kind: &'k Kind| Some((kind, layers.recorded(kind.destination.row())?));
+    let recorded = |kind: &'k SinkKind| Some((kind, layers.recorded(kind.destination.row())?));
     if let Some((kind, own)) = kinds.iter().find_map(recorded) {
         let goes_on = |flag: &str| {
             SettingsError::new(format!(
@@ -91,7 +98,7 @@ fn choose<'k>(
     if is_silent {
         return Ok(None);
     }
-    let given = |kind: &'k Kind| Some((kind, layers.given(kind.destination.row())?));
+    let given = |kind: &'k SinkKind| Some((kind, layers.given(kind.destination.row())?));
     match kinds.iter().filter_map(given).collect::<Vec<_>>()[..] {
         [] => Ok(kinds.first()),
         [(kind, _)] => Ok(Some(kind)),
@@ -105,15 +112,14 @@ fn choose<'k>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::setting::{Given, values};
+    use crate::setting::{Given, ValueKind, address, recall, values};
 
-    static SHELF: Setting<String> =
-        Setting::new("shelf", crate::setting::ValueKind::Text, "SHELF", values::any);
+    static SHELF: Setting<String> = Setting::new("shelf", ValueKind::Text, "SHELF", values::any);
 
     /// The kinds that there are, and another.
-    fn kinds() -> Vec<Kind> {
-        let other =
-            Kind { settings: &[], destination: &SHELF, of: |_| Err(SettingsError::new("none")) };
+    fn kinds() -> Vec<SinkKind> {
+        let of = |_: &Layers| Err(SettingsError::new("none"));
+        let other = SinkKind { name: "Shelf", manual: "", settings: &[], destination: &SHELF, of };
         KINDS.iter().copied().chain([other]).collect()
     }
 
@@ -160,5 +166,26 @@ mod tests {
         // What the environment or a file says of another sink is for other runs.
         let of_file = given("topic", Origin::Environment("TRIBUTARY_TOPIC".into()));
         assert_eq!(refused(vec![of_file, of_run("shelf")]), "shelf");
+    }
+
+    static HOOK: Setting<String> = Setting::new("hook", ValueKind::Text, "URL", values::any)
+        .recorded_at("events/hook", address, recall)
+        .pinned();
+
+    #[test]
+    fn a_secret_of_a_destination_is_given_again_and_never_told() {
+        assert_eq!(address(&"https://me:hunter2@h/x"), "https://***@h/x");
+        let own = Given { text: "https://***@h/x".into(), ..of_run("hook") };
+        let find = |all: Vec<Given>| {
+            Layers::default().over(all).find(&HOOK).map_err(|error| error.to_string())
+        };
+        let lost = find(vec![own.clone()]).unwrap_err();
+        assert!(lost.starts_with("the run had a secret for --hook"), "{lost}");
+        assert!(lost.contains("TRIBUTARY_HOOK or as hook of"), "{lost}");
+        let again =
+            |text: &str| find(vec![Given { text: text.into(), ..flag("hook") }, own.clone()]);
+        assert_eq!(again("https://me:hunter2@h/x").unwrap().unwrap(), "https://me:hunter2@h/x");
+        let other = again("https://me:hunter2@h/y").unwrap_err();
+        assert!(other.contains("'https://***@h/y'") && !other.contains("hunter2"), "{other}");
     }
 }

@@ -1,10 +1,10 @@
 //! The manual, topic by topic: what `tributary help TOPIC` shows, man pages say, and these pages have.
 //!
-//! Each topic is one file of Markdown. What the code knows in a table is made of that table: the [settings](settings())
-//! and the [formats and rules of the input](input()) stand below their topics. It is data in, text out: whoever shows it knows the
-//! width and the place.
+//! Each topic is one file of Markdown. What the code knows in a table is made of that table: the [settings](settings()),
+//! the formats and rules of the input, and the sinks of events stand below their topics. It is data in, text out: whoever
+//! shows it knows the width and the place.
 //!
-//! May use `wrap`, `setting` and `pairs`; may be used by `cli`.
+//! May use `wrap`, `setting`, `pairs` and `events`; may be used by `cli`.
 
 mod markdown;
 mod roff;
@@ -13,7 +13,7 @@ mod text;
 
 pub use markdown::{Block, blocks};
 pub use roff::page;
-pub(crate) use tables::{input, settings, topics};
+pub(crate) use tables::{settings, topics};
 pub use text::text;
 
 /// What stands above the list of topics.
@@ -26,8 +26,8 @@ pub struct Topic {
     pub name: &'static str,
     /// What it is about, in a few words.
     pub about: &'static str,
-    /// Its Markdown.
-    pub text: &'static str,
+    /// Its own Markdown.
+    text: &'static str,
 }
 
 /// The topics, in reading order: a module with the text for the documentation of the code, and a row of the table.
@@ -53,7 +53,7 @@ topics! {
     journal, "journal", "journal.md", "the run directory and its files, and the journal";
     reports, "reports", "reports.md", "what is printed and kept, and every field of the JSON";
     live, "live", "live.md", "watching a run, holding it, and its metrics";
-    events, "events", "events.md", "what is sent to Kafka";
+    events, "events", "events.md", "what is announced, and where that goes";
     settings, "settings", "settings.md", "every setting: flag, variable, file, default";
     servers, "servers", "servers.md", "supported versions, privileges, TLS and logins";
     performance, "performance", "performance.md", "how fast it is, and what that depends on";
@@ -64,5 +64,15 @@ impl Topic {
     /// The one that `tributary help NAME` shows.
     pub fn find(name: &str) -> Option<&'static Self> {
         TOPICS.iter().find(|topic| topic.name == name)
+    }
+
+    /// Its Markdown, with what the code knows in tables; but for those of all settings, which the command line has.
+    pub fn markdown(&self) -> String {
+        let more = match self.name {
+            "input" => tables::input(),
+            "events" => tables::events(),
+            _ => String::new(),
+        };
+        format!("{}{more}", self.text)
     }
 }

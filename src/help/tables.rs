@@ -3,6 +3,7 @@
 use strum::IntoEnumIterator;
 
 use super::{TOPICS, Topic};
+use crate::events;
 use crate::pairs::{self, Consequence, RULES};
 use crate::setting::{Command, Layer, SettingRow};
 
@@ -78,7 +79,7 @@ fn setting(row: &SettingRow, usual: Option<&str>) -> String {
 }
 
 /// The formats of lists, and the rules by which lines are rejected, held back or doubted.
-pub(crate) fn input() -> String {
+pub(super) fn input() -> String {
     let formats: String = pairs::formats()
         .map(|[about, mend]| format!("- {about}. Where lines are no records of it: {mend}.\n"))
         .collect();
@@ -100,4 +101,9 @@ pub(crate) fn input() -> String {
         format!("\n## {heading}\n\n{items}")
     };
     format!("\n## Formats\n\n{formats}{}", parts.into_iter().map(part).collect::<String>())
+}
+
+/// Where events can go.
+pub(super) fn events() -> String {
+    events::kinds().map(|[name, manual]| format!("\n## {name}\n\n{manual}")).collect()
 }

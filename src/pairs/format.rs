@@ -1,8 +1,8 @@
 //! How pairs are written: the formats in which a list may come, and what all of them have in common.
 //!
 //! A format is a list of records in lines, so that a rejected one can be shown and a forgotten one taken out. Another is a
-//! file below this one, with its own settings and checks, and a row of [`FORMATS`]; what a list begins with says which it
-//! is. What is no text, such as a compressed list, is made text before, where it is opened.
+//! file below this one, with its own settings, checks and words, and a row of [`FORMATS`]; what a list begins with says which
+//! it is. What is no text, such as a compressed list, is made text before, where it is opened.
 
 pub(super) mod csv;
 
@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io::Read;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::blocks::Blocks;
 use super::reason::Heading;
@@ -18,8 +19,11 @@ use crate::model::AccountType;
 use crate::setting::Command::{Apply, Plan, Undo};
 use crate::setting::{Described, Layers, Setting, SettingsError, ValueKind, plain, settings, text};
 
-/// A format.
-pub(super) struct Kind {
+/// All formats; the last takes whatever no other knows.
+const FORMATS: &[FormatKind] = &[csv::KIND];
+
+/// What there is to know of a format.
+pub(super) struct FormatKind {
     /// What it is, for the manual.
     about: &'static str,
     /// What to do about lines that are no records of it.
@@ -28,20 +32,26 @@ pub(super) struct Kind {
     settings: &'static [&'static dyn Described],
     /// Whether a list that begins like this is one of it.
     begins: fn(&[u8]) -> bool,
-    open: Open,
+    /// What they make.
+    of: fn(&Layers) -> Result<Arc<dyn ListFormat>, SettingsError>,
 }
-
-/// All formats; the last takes whatever no other knows.
-const FORMATS: &[Kind] = &[csv::KIND];
 
 /// What each format is, and what to do about lines that are no records of it, for the manual.
 pub(crate) fn formats() -> impl Iterator<Item = [&'static str; 2]> {
     FORMATS.iter().map(|kind| [kind.about, kind.mend])
 }
 
-/// Looks for what stands before the first record, and says how those behind it are read; nothing yet, if more of the list
-/// is needed to know.
-type Open = fn(&[u8], &Format, bool) -> Result<Option<(Box<dyn Form>, Head)>, PairsError>;
+/// How records are read behind what stands before them; nothing yet, if more of the list is needed to know.
+pub(super) type Opened = Result<Option<(Box<dyn Form>, Head)>, PairsError>;
+
+/// A format with its settings.
+pub(super) trait ListFormat: fmt::Debug + Send + Sync {
+    /// Looks for what stands before the first record.
+    ///
+    /// # Errors
+    /// It is none of this format, in the format's own words: [`PairsError::Beginning`].
+    fn open(&self, data: &[u8], format: &Format, eof: bool) -> Opened;
+}
 
 /// What stands before the first record of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,39 +102,13 @@ pub(super) enum Content<'a> {
     Malformed(Malformed, [Cow<'a, str>; 2]),
 }
 
-/// Why a line is not a record with two ids.
+/// Why a line is not a record with two ids, in the words of its format; a thin pointer, because every rejected line has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Malformed {
-    /// It ends before the columns that are needed.
-    MissingColumn,
-    /// A quote within a field that does not begin with one.
-    BareQuote,
-    /// Text between a closing quote and the next delimiter.
-    TextAfterQuote,
-    /// A quoted field that is not closed, neither on its line nor properly on a later one.
-    UnclosedQuote,
-    /// A quoted field that is not closed within a mebibyte.
-    QuotedTooLong,
-    /// Bytes that are not UTF-8.
-    InvalidUtf8,
-    /// A carriage return outside quotes that does not end the line.
-    BareReturn,
-    /// Nothing but zeros.
-    Zeros,
-}
+pub struct Malformed(pub(super) &'static &'static str);
 
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::MissingColumn => "the line has too few columns",
-            Self::BareQuote => "a quote inside a field that is not quoted",
-            Self::TextAfterQuote => "text after a closing quote",
-            Self::UnclosedQuote => "a quoted field that is not closed",
-            Self::QuotedTooLong => "a quoted field that is not closed within 1 MiB",
-            Self::InvalidUtf8 => "bytes that are not UTF-8",
-            Self::BareReturn => "a carriage return inside a line",
-            Self::Zeros => "nothing but zeros, as padding or a damaged file has them",
-        })
+        f.write_str(self.0)
     }
 }
 
@@ -153,13 +137,15 @@ impl Layout {
     ) -> Result<(Self, Vec<u8>), PairsError> {
         format.check()?;
         let open = |data: &[u8], eof| {
-            let Some((last, others)) = FORMATS.split_last() else { return Ok(None) };
-            let known = others.iter().find(|kind| (kind.begins)(data));
-            let opened = (known.unwrap_or(last).open)(data, format, eof);
+            let mut formats = FORMATS.iter().zip(&format.own.0);
+            let Some(last) = formats.next_back() else { return Ok(None) };
+            let known = formats.find(|(kind, _)| (kind.begins)(data));
+            let (kind, own) = known.unwrap_or(last);
+            let opened = own.open(data, format, eof);
             // What none of them is may be something else altogether.
             let opened =
                 if known.is_some() { opened } else { opened.map_err(|e| e.or_foreign(data)) };
-            Ok(opened?.map(|opened| (opened, known.unwrap_or(last).mend)))
+            Ok(opened?.map(|opened| (opened, kind.mend)))
         };
         let ((opened, mend), mut data) = beginning(blocks, format, open)?;
         let (form, Head { end, lines, blank }) = opened;
@@ -227,7 +213,7 @@ pub(crate) fn settings() -> impl Iterator<Item = &'static dyn Described> {
 }
 
 /// How pairs are written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Format {
     /// The name of the column with the account that is emptied.
     pub(crate) from_column: String,
@@ -239,8 +225,8 @@ pub struct Format {
     pub accept: Accepted,
     /// What ids are read as. It is no matter of the list, but without it nobody knows which ids are one account.
     pub accounts: AccountType,
-    /// What a CSV has besides.
-    pub(crate) csv: csv::CsvFormat,
+    /// What each of the formats has besides.
+    pub(crate) own: OwnSettings,
 }
 
 impl Default for Format {
@@ -251,7 +237,7 @@ impl Default for Format {
             trim: false,
             accept: Accepted::default(),
             accounts: AccountType::Text,
-            csv: csv::CsvFormat::default(),
+            own: OwnSettings::of(&Layers::default()).unwrap_or_default(),
         }
     }
 }
@@ -268,10 +254,17 @@ impl Format {
             trim: layers.get(&TRIM)?,
             accept: layers.find(&ACCEPT)?.unwrap_or_default(),
             accounts,
-            csv: csv::CsvFormat::of(layers)?,
+            own: OwnSettings::of(layers)?,
         };
         format.check().map_err(SettingsError::new)?;
         Ok(format)
+    }
+
+    /// Of a CSV that is separated by this.
+    #[cfg(test)]
+    pub(super) fn of_csv(delimiter: u8) -> Self {
+        let csv: Arc<dyn ListFormat> = Arc::new(csv::CsvFormat { delimiter });
+        Self { own: OwnSettings(vec![csv]), ..Self::default() }
     }
 
     /// Refuses settings under which no input could be read.
@@ -280,6 +273,16 @@ impl Format {
             return Err(PairsError::SameColumn { name: self.from_column.trim().to_owned() });
         }
         Ok(())
+    }
+}
+
+/// Each of the formats with its settings, in their order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OwnSettings(Vec<Arc<dyn ListFormat>>);
+
+impl OwnSettings {
+    fn of(layers: &Layers) -> Result<Self, SettingsError> {
+        FORMATS.iter().map(|kind| (kind.of)(layers)).collect::<Result<_, _>>().map(Self)
     }
 }
 
@@ -294,7 +297,8 @@ mod tests {
     #[test]
     fn where_nothing_is_said_the_format_is_the_default() {
         let format = Format::of(&Layers::default(), AccountType::default()).unwrap();
-        assert_eq!(format, Format::default());
+        assert_eq!(format!("{format:?}"), format!("{:?}", Format::default()));
+        assert_eq!(format.own.0.len(), FORMATS.len());
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub enum PairsError {
     #[error("there is no file {}", path.display())]
     Missing { path: PathBuf },
     /// The path is a directory.
-    #[error("{} is a directory, not a CSV file", path.display())]
+    #[error("{} is a directory, not a list of pairs", path.display())]
     Directory { path: PathBuf },
     /// The file cannot be opened.
     #[error("cannot open {}: {cause}", path.display())]
@@ -99,61 +99,22 @@ pub enum PairsError {
         /// The `to` column.
         to: String,
     },
-    /// The input is something else than a CSV.
-    #[error("the input is no CSV: it is {what}. To make one of it: {way}")]
+    /// The input is of none of the formats.
+    #[error("the input is no list of pairs: it is {what}. To make a CSV of it: {way}")]
     Foreign {
         what: &'static str,
         /// How to get a CSV out of it.
         way: &'static str,
     },
-    /// The first line is not text.
-    #[error("the input is not a CSV file in UTF-8: its first line holds bytes that are not text")]
-    NotText,
-    /// The header cannot be split into names.
-    #[error("the header of the input is malformed: {why}{}", in_brackets(hint))]
-    Header {
-        /// What is wrong with it.
-        why: Malformed,
-        /// What to do about it, if that is known.
-        hint: Option<String>,
-    },
-    #[error(
-        "the header of the input has no column '{name}'; with the delimiter {delimiter:?} its columns \
-         are {found} ({hint})"
-    )]
-    MissingColumn {
-        /// The column.
-        name: String,
-        /// The columns that are there.
-        found: String,
-        /// What was taken as the delimiter.
-        delimiter: char,
-        /// What to do about it.
-        hint: String,
-    },
-    /// The first line says what separates the columns, and it cannot be that.
-    #[error(
-        "the first line of the input ('{line}') names no separator that can be used: take the line out, and see \
-         --delimiter"
-    )]
-    Separator { line: String },
-    /// A column is there more than once.
-    #[error(
-        "the header of the input has the column '{name}' twice (see --from-column and --to-column)"
-    )]
-    RepeatedColumn {
-        /// The column.
-        name: String,
-    },
+    /// It does not begin as its format does, which says so in its own words.
+    #[error("{words}")]
+    Beginning { words: String },
     /// Both ids would come from the same column.
     #[error("--from-column and --to-column are both '{name}'")]
     SameColumn {
         /// The column.
         name: String,
     },
-    /// The delimiter is not usable.
-    #[error("--delimiter must be one ASCII character, and neither a quote nor a line break")]
-    Delimiter,
     /// A line is so long that the input is not a list of pairs.
     #[error("line {line} of the input is longer than 64 MiB; this is not a list of pairs")]
     LineTooLong { line: u64 },
@@ -190,10 +151,6 @@ impl PairsError {
             Err(cause) => Self::Read { cause },
         }
     }
-}
-
-fn in_brackets(hint: &Option<String>) -> String {
-    hint.as_ref().map_or_else(String::new, |hint| format!(" ({hint})"))
 }
 
 /// What to do about a compressed file that ends too early, or is not what was compressed.

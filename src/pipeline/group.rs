@@ -41,7 +41,7 @@ pub enum GroupError {
     /// What the journal holds of the group cannot be understood.
     #[error("the journal's record of the group cannot be read: {0}")]
     Record(String),
-    /// The broker refused an event. All rows are merged by then.
+    /// An event was refused. All rows are merged by then.
     #[error("rows are merged, but an event could not be delivered: {0}")]
     Events(#[from] EventError),
     /// A source's row of a table whose TTLs are carried has no cell that would say how long it lasts.

@@ -37,7 +37,7 @@ pub(crate) struct Lookup {
     pub unreadable: Vec<Unreadable>,
 }
 
-/// A group that the account is in.
+/// A group with the part that somebody plays in it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct AccountGroup {
     pub run: RunId,
@@ -119,7 +119,7 @@ impl Lookup {
         Self { version: VERSION, account, by: "run directories", runs: 0, found, unreadable }
     }
 
-    /// Adds a group that the account is in.
+    /// Adds what a run knows.
     pub(crate) fn add(&mut self, found: AccountGroup) {
         if let Some(account) = found.chain.first() {
             self.account.clone_from(account);

@@ -18,6 +18,13 @@ const VERSION: u32 = 2;
 /// States of runs that are not over, the first of which a plan has if one of its parts has it.
 const NOT_OVER: [&str; 5] = ["running", "undoing", "undoing-some", "partial", "lost"];
 
+/// States in which a process works on a run, or did when it was last heard of.
+const AT_WORK: [&str; 3] = ["running", "undoing", "undoing-some"];
+
+fn is_at_work(run: &str, at_work: &[String]) -> bool {
+    at_work.iter().any(|at_work| at_work.split_once(' ').is_some_and(|(id, _)| id == run))
+}
+
 /// The runs of a keyspace.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Runs {
@@ -52,6 +59,8 @@ pub(crate) struct ListedRun {
     pub run: String,
     /// running, done, partial, undoing, undoing-some, undone, lost or closed.
     pub state: &'static str,
+    /// Whether it is running or undoing by its state, and no process works on it: it was killed, or its machine is gone.
+    pub(crate) stopped: bool,
     /// What ends it, if it is not over.
     #[serde(skip)]
     pub(crate) end: Option<Advice>,
@@ -79,7 +88,10 @@ pub(crate) struct ListedRun {
 }
 
 impl Runs {
-    pub(crate) fn new(keyspace: &str, at_work: Vec<String>, runs: Vec<ListedRun>) -> Self {
+    pub(crate) fn new(keyspace: &str, at_work: Vec<String>, mut runs: Vec<ListedRun>) -> Self {
+        for run in &mut runs {
+            run.stopped = AT_WORK.contains(&run.state) && !is_at_work(&run.run, &at_work);
+        }
         let plans = together(&runs).into_iter().map(|parts| ListedPlan::of(&parts)).collect();
         Self { version: VERSION, keyspace: keyspace.to_owned(), at_work, runs, plans }
     }
@@ -161,9 +173,14 @@ fn total(groups: &BTreeMap<String, i64>) -> Text {
 impl ListedRun {
     /// What ends it; a run that is at work does that by itself.
     fn end(&self, at_work: &[String]) -> Option<&Advice> {
-        let id = format!("{} ", self.run);
-        let is_at_work = at_work.iter().any(|at_work| at_work.starts_with(&id));
-        self.end.as_ref().filter(|_| !is_at_work)
+        self.end.as_ref().filter(|_| !is_at_work(&self.run, at_work))
+    }
+
+    fn state(&self) -> Text {
+        match self.stopped {
+            true => say!("{}, stopped", self.state),
+            false => self.state.into(),
+        }
     }
 
     fn row(&self) -> [Text; 5] {
@@ -171,7 +188,7 @@ impl ListedRun {
         let groups = total(&self.groups);
         [
             code(&self.run),
-            self.state.into(),
+            self.state(),
             groups,
             began.as_str().into(),
             path_on(&self.host, &self.run_dir),
@@ -192,6 +209,14 @@ impl Answer for Runs {
         };
         if !self.at_work.is_empty() {
             report.facts.push(Fact::new("At work", self.at_work.join(", ").as_str()));
+        }
+        let stopped = self.runs.iter().filter(|run| run.stopped).count() as u64;
+        if stopped > 0 {
+            let sentence = say!(
+                "{} that no process works on any more (no lease): the commands below end what was begun",
+                counted(stopped, "run")
+            );
+            report.facts.push(Fact::new("Stopped", sentence));
         }
         let columns = ["run", "state", "groups", "began", "where"];
         let (mut table, mut parts) = (Table::new(columns), Table::new(columns));

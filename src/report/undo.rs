@@ -273,6 +273,10 @@ impl Undoing {
 
     fn speed(&self) -> Fact {
         let groups = self.groups.undone + self.groups.disputed;
+        if groups == 0 {
+            let retries = tried_again(self.retries, "/retries");
+            return Fact::new("Speed", say!("nothing was taken back in this session; {}", retries));
+        }
         let speed = per_second(groups as f64 / self.elapsed_s.max(1e-3));
         Fact::new("Speed", say!("{} groups/s; {}", speed, tried_again(self.retries, "/retries")))
     }

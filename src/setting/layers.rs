@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use super::{Described, Layer, Setting, SettingRow};
-use crate::secret::{Properties, REDACTED, is_secret, redacted};
+use crate::secret::{
+    Properties, REDACTED, is_redacted_address, is_secret, redacted, redacted_address,
+};
 
 /// What is wrong with the settings, in one line.
 #[derive(Debug, Error)]
@@ -129,13 +131,9 @@ impl Layers {
         let property = |found: &Given| {
             let (key, is_recorded) = (found.property(), matches!(found.origin, Origin::Run(..)));
             if is_recorded && is_secret(key) && found.text == REDACTED {
-                return Err(SettingsError::new(format!(
-                    "the run had a secret for {of}'s {key}, and secrets are kept nowhere: give it again, as {}_{} or in \
-                     the table [{}] of the configuration file",
-                    row.variable(),
-                    key.to_uppercase().replace('.', "_"),
-                    row.name
-                )));
+                let variable = key.to_uppercase().replace('.', "_");
+                let ways = format!("{}_{variable} or in the table [{}]", row.variable(), row.name);
+                return Err(lost_secret(&format!("{of}'s {key}"), &ways));
             }
             Ok((key.to_owned(), found.text.clone()))
         };
@@ -154,6 +152,12 @@ impl Layers {
                 default => (setting.parse)(default).map(Some).map_err(SettingsError::new),
             };
         };
+        if matches!(given.origin, Origin::Run(..)) && is_redacted_address(&given.text) {
+            return Err(lost_secret(
+                &row.flag(),
+                &format!("{} or as {}", row.variable(), row.name),
+            ));
+        }
         let value = parse(setting, given)?;
         if let Some(own) = self.recorded(row).filter(|_| row.pinned)
             && let Some(keep) = setting.keep
@@ -161,7 +165,10 @@ impl Layers {
         {
             return Err(SettingsError::new(format!(
                 "{} is '{}', but this run goes on with '{}' only ({}); leave it out, or apply the pairs as a new run",
-                given.origin, given.text, own.text, own.origin
+                given.origin,
+                redacted_address(&given.text),
+                own.text,
+                own.origin
             )));
         }
         Ok(Some(value))
@@ -191,6 +198,14 @@ impl Layers {
     }
 }
 
+/// What the run had and nobody gives now; and how it can be given, up to the configuration file.
+fn lost_secret(what: &str, ways: &str) -> SettingsError {
+    SettingsError::new(format!(
+        "the run had a secret for {what}, and secrets are kept nowhere: give it again, as {ways} of the configuration file"
+    ))
+}
+
 fn parse<T>(setting: &Setting<T>, Given { text, origin, .. }: &Given) -> Result<T, SettingsError> {
-    (setting.parse)(text).map_err(|wrong| SettingsError::new(format!("{origin}: '{text}' {wrong}")))
+    let wrong = |wrong: String| format!("{origin}: '{}' {wrong}", redacted_address(text));
+    (setting.parse)(text).map_err(|words| SettingsError::new(wrong(words)))
 }

@@ -15,6 +15,8 @@ pub(crate) mod values;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::secret::redacted_address;
+
 pub(crate) use layers::{Given, Layers, Origin, SettingsError};
 pub(crate) use row::{Command, Layer, Recorded, SettingRow, ValueKind};
 
@@ -224,6 +226,11 @@ impl Setting<()> {
 /// A value that run.json keeps as text.
 pub(crate) fn text(value: &impl ToString) -> Value {
     value.to_string().into()
+}
+
+/// What run.json keeps of an address, without who asks and what: a run that had any of it is told to give it again.
+pub(crate) fn address(value: &impl ToString) -> Value {
+    redacted_address(&value.to_string()).into()
 }
 
 /// A value that run.json keeps as it is.

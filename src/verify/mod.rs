@@ -90,7 +90,7 @@ pub enum VerifyError {
     /// What the journal holds of the group cannot be understood.
     #[error("the journal's record of the group cannot be read: {0}")]
     Record(String),
-    /// The broker refused the event of a repair.
+    /// The event of a repair was refused.
     #[error("rows are repaired, but an event could not be delivered: {0}")]
     Events(#[from] EventError),
     /// What was found cannot be written down.

@@ -10,7 +10,7 @@ use crate::world::World;
 pub(crate) fn printed(name: &str) -> String {
     let topic = TOPICS.iter().find(|topic| topic.name == "specification").expect("there is one");
     let head = format!("# {name}");
-    let code = blocks(topic.text).into_iter().find_map(|block| match block {
+    let code = blocks(&topic.markdown()).into_iter().find_map(|block| match block {
         Block::Code(_, lines) if lines.first() == Some(&head) => Some(lines.join("\n")),
         _ => None,
     });

@@ -3,7 +3,7 @@
 pub(super) const AFTER_HELP: &str = "\
 EXIT CODES
   0    all done
-  1    failed: host, schema, broker, run directory, or stopped by --max-errors
+  1    failed: host, schema, events, run directory, or stopped by --max-errors
   2    unusable arguments, configuration or input; nothing was tried
   3    finished, but lines were rejected or groups failed
   4    verify found differences, or undo met conflicts
@@ -14,6 +14,13 @@ Settings are taken from flags, then from the environment (TRIBUTARY_IN_FLIGHT fo
 already) from its run.json, then from the defaults.
 
 The manual: tributary help lists its topics.";
+
+/// Where flags are told in full.
+pub(super) const SETTINGS: &str = "\
+Each flag in full, with its variable and its key in the configuration file:
+  tributary help settings
+
+";
 
 pub(super) const RUNS_EXAMPLES: &str = "\
 EXAMPLES

@@ -14,7 +14,7 @@ use clap_complete::Shell;
 use super::catalogue::{self, calls::PLAN};
 use crate::setting::{self, Described, Layer, ValueKind};
 
-/// Merges duplicate accounts in Apache Cassandra and announces on Kafka what changed.
+/// Merges duplicate accounts in Apache Cassandra and announces what changed.
 ///
 /// The input is a list of pairs: everything that belongs to the account `from` moves under the account
 /// `to`, nothing is lost, and `from` is empty afterwards.
@@ -273,16 +273,16 @@ fn with_flags(command: clap::Command, words: &str) -> clap::Command {
     });
     let Ok(own) = words.parse::<setting::Command>() else { return command };
     let taken = catalogue::all().filter(|setting| setting.row().is_taken_by(own));
-    command.args(taken.filter(|setting| setting.row().is_in(Layer::Flag)).map(flag))
+    let examples = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+    command
+        .args(taken.filter(|setting| setting.row().is_in(Layer::Flag)).map(flag))
+        .after_long_help(format!("{}{examples}", examples::SETTINGS))
 }
 
 fn flag(setting: &'static dyn Described) -> Arg {
     let row = setting.row();
-    let help = row.help();
-    let mut arg = Arg::new(row.name).help(help.first().cloned().unwrap_or_default());
-    if help.len() > 1 {
-        arg = arg.long_help(help.join("\n\n"));
-    }
+    // The topic of the manual has all of it: a page of help is to be looked over.
+    let mut arg = Arg::new(row.name).help(row.help().into_iter().next().unwrap_or_default());
     if !row.heading.is_empty() {
         arg = arg.help_heading(row.heading);
     }

@@ -7,12 +7,12 @@ use super::*;
 use crate::run::files;
 
 /// Every text, with its name.
-fn texts() -> Vec<(&'static str, &'static str)> {
-    let readme = ("README.md", include_str!("../../../README.md"));
-    let contents = ("the contents", help::CONTENTS);
+fn texts() -> Vec<(&'static str, String)> {
+    let readme = ("README.md", include_str!("../../../README.md").to_owned());
+    let contents = ("the contents", help::CONTENTS.to_owned());
     [readme, contents]
         .into_iter()
-        .chain(TOPICS.iter().map(|topic| (topic.name, topic.text)))
+        .chain(TOPICS.iter().map(|topic| (topic.name, topic.markdown())))
         .collect()
 }
 
@@ -81,7 +81,7 @@ fn parses(text: &str, line: &str) {
 fn every_command_line_can_be_run() {
     let mut ours = 0;
     for (name, text) in texts() {
-        for line in shell_lines(text) {
+        for line in shell_lines(&text) {
             if line.starts_with("tributary ") {
                 ours += 1;
                 parses(name, &line);
@@ -93,7 +93,7 @@ fn every_command_line_can_be_run() {
                 assert!(OTHERS.contains(&&*line), "{name}: {line}");
             }
         }
-        quoted(text)
+        quoted(&text)
             .iter()
             .filter(|code| code.starts_with("tributary "))
             .for_each(|line| parses(name, line));
@@ -107,7 +107,7 @@ fn every_block_of_code_says_what_it_is() {
     const LANGUAGES: [&str; 9] =
         ["sh", "console", "text", "toml", "json", "yaml", "ini", "sql", "promql"];
     for (name, text) in texts() {
-        for block in help::blocks(text) {
+        for block in help::blocks(&text) {
             if let Block::Code(language, lines) = block {
                 assert!(LANGUAGES.contains(&&*language) && !lines.is_empty(), "{name}: {lines:?}");
             }
@@ -150,12 +150,12 @@ fn every_file_exists_and_every_file_is_told() {
         ends.iter().any(|end| word.ends_with(end)) && !word.contains([' ', '/', '*'])
     };
     for (name, text) in texts() {
-        for word in quoted(text).iter().filter(|word| is_file(word)) {
+        for word in quoted(&text).iter().filter(|word| is_file(word)) {
             let is_known = files::ALL.contains(&&**word) || FOREIGN_FILES.contains(&&**word);
             assert!(is_known, "{name}: {word}");
         }
     }
-    let text = quoted(Topic::find("journal").unwrap().text);
+    let text = quoted(&Topic::find("journal").unwrap().markdown());
     for file in files::ALL {
         assert!(text.iter().any(|word| word == file), "{file}");
     }
@@ -164,7 +164,7 @@ fn every_file_exists_and_every_file_is_told() {
 /// Paths of the README lead somewhere.
 #[test]
 fn every_link_leads_somewhere() {
-    let (_, readme) = texts()[0];
+    let (_, readme) = texts().remove(0);
     let links = readme.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     let links: Vec<_> = links.filter(|link| !link.starts_with("http")).collect();
     assert!(links.len() > TOPICS.len());
@@ -224,7 +224,7 @@ fn topics_made_of_tables_have_every_row() {
 
 #[test]
 fn exit_codes_are_those_of_the_program() {
-    let blocks = help::blocks(Topic::find("exit-codes").unwrap().text);
+    let blocks = help::blocks(&Topic::find("exit-codes").unwrap().markdown());
     let Some(Block::Table(rows)) = blocks.into_iter().nth(1) else { panic!("no table") };
     for row in &rows[1..] {
         let code: u8 = row[0].parse().unwrap();

@@ -9,7 +9,7 @@ use crate::cli::catalogue::work::SPEC;
 use crate::cli::recorded::Recorded;
 use crate::cli::settings::{InputSource, OutputSettings};
 use crate::cluster::{ClusterSettings, HOSTS, KEYSPACE};
-use crate::secret::{REDACTED, is_secret};
+use crate::secret::{REDACTED, is_secret, redacted_address};
 use crate::setting::{Described, Given, Layers, Origin, SettingsError};
 use crate::spec::RawSpec;
 
@@ -94,7 +94,7 @@ pub(in crate::cli) fn log_format(layers: &Layers) -> LogFormat {
 /// on with it. What came by the environment is still there.
 pub(super) fn secret_flags(layers: &Layers) -> Vec<String> {
     let is_secret = |given: &&Given| match catalogue::find(&given.key) {
-        Some(row) => row.secret,
+        Some(row) => row.secret || redacted_address(&given.text) != given.text,
         None => is_secret(given.property()),
     };
     let (mut config, mut flags) = (Vec::new(), Vec::new());
@@ -104,7 +104,11 @@ pub(super) fn secret_flags(layers: &Layers) -> Vec<String> {
                 config = vec!["--config".to_owned(), path.display().to_string()];
             }
             Origin::Flag(flag) => {
-                flags.extend([flag.clone(), format!("{}={REDACTED}", given.property())]);
+                let value = match given.key.split_once('.') {
+                    Some((_, property)) => format!("{property}={REDACTED}"),
+                    None => REDACTED.to_owned(),
+                };
+                flags.extend([flag.clone(), value]);
             }
             Origin::Environment(_) | Origin::Run(..) => {}
         }

@@ -11,15 +11,53 @@ mod rights;
 mod settings;
 mod topic;
 
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+use super::{EventError, OnDelivered, Sink, SinkKind, SinkSettings};
+use crate::model::{Destination, Event};
 use error::ProducerError;
-pub(crate) use producer::Producer;
-pub(crate) use settings::KafkaSettings;
+use producer::Producer;
+use settings::KafkaSettings;
 
-use super::{EventSettings, Kind};
+/// As a name is written.
+const NAME: &str = "Kafka";
 
-/// This kind of sink.
-pub(super) const KIND: Kind = Kind {
+pub(super) const KIND: SinkKind = SinkKind {
+    name: NAME,
+    manual: include_str!("manual.md"),
     settings: settings::KAFKA,
     destination: &settings::TOPIC,
-    of: |layers| Ok(EventSettings::Kafka(KafkaSettings::of(layers)?)),
+    of: |layers| Ok(Arc::new(KafkaSettings::of(layers)?)),
 };
+
+impl SinkSettings for KafkaSettings {
+    fn open(
+        &self,
+        least_bytes: usize,
+        on_delivered: OnDelivered,
+    ) -> BoxFuture<'_, Result<Box<dyn Sink>, EventError>> {
+        let connect = async move {
+            let producer = Producer::connect(self, move |took| on_delivered(took)).await?;
+            producer.check_size(least_bytes)?;
+            Ok(Box::new(producer) as Box<dyn Sink>)
+        };
+        connect.boxed()
+    }
+}
+
+impl Sink for Producer {
+    fn deliver<'a>(&'a self, events: &'a [Event]) -> BoxFuture<'a, Result<(), EventError>> {
+        async move { Ok(self.send_all(events).await?) }.boxed()
+    }
+
+    fn destination(&self) -> Destination {
+        Destination { sink: NAME, kind: "topic", name: self.topic().to_owned() }
+    }
+
+    fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), EventError>> {
+        async move { Ok(Producer::close(*self).await?) }.boxed()
+    }
+}

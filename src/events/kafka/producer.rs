@@ -18,7 +18,7 @@ use tokio::task;
 use tokio::time;
 
 use crate::events::Scope;
-use crate::model::{Destination, Event};
+use crate::model::Event;
 
 use super::context::{Context, OnDelivered, Ticket, Undelivered};
 use super::probe::{described, probe};
@@ -42,7 +42,7 @@ const COMMON: usize = 5;
 const CLOSE_PATIENCE: Duration = Duration::from_secs(4);
 
 /// A connected producer for one topic.
-pub struct Producer {
+pub(super) struct Producer {
     inner: Arc<ThreadedProducer<Context>>,
     topic: String,
     brokers: String,
@@ -152,8 +152,8 @@ impl Producer {
     }
 
     /// Where the events go.
-    pub(crate) fn destination(&self) -> Destination {
-        Destination { sink: "Kafka", kind: "topic", name: self.topic.clone() }
+    pub(super) fn topic(&self) -> &str {
+        &self.topic
     }
 
     /// Events that were sent and are not acknowledged yet.

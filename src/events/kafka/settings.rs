@@ -9,7 +9,7 @@ use rdkafka::error::KafkaError;
 use crate::secret::{Properties, is_secret, redacted};
 use crate::setting::Command::{Apply, Resume, Undo, Verify};
 use crate::setting::{
-    Described, Layers, Setting, SettingsError, ValueKind, recall, settings, text, values,
+    Described, Layers, Setting, SettingsError, ValueKind, address, recall, settings, text, values,
 };
 
 use super::ProducerError;
@@ -29,7 +29,7 @@ settings! {
     TOPIC: String = Setting::new("topic", ValueKind::Text, "TOPIC", topic)
         .example("course.batch.job.request")
         .required("the topic that gets the events (or --no-events)")
-        .recorded_at("events/topic", text, recall)
+        .recorded_at("events/topic", address, recall)
         .pinned();
 
     /// A property for librdkafka (repeatable)

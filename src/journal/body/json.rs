@@ -1,12 +1,15 @@
 //! JSON, written straight into a buffer.
 //!
 //! A value is written by its column's type where that tells its bytes: `tinyint` to `bigint` and `timestamp` as numbers,
-//! text as strings, `boolean` as true or false. Everything else, and every value that does not have the form of its
-//! type, is `{"hex":"00ff"}`.
+//! text and UUIDs as strings, `boolean` as true or false, sets and lists as lists, maps as lists of pairs. Everything else,
+//! and every value that does not have the form of its type, is `{"hex":"00ff"}`.
 
 use std::str;
 
-use crate::model::CqlType;
+use bytes::Bytes;
+use uuid::Uuid;
+
+use crate::model::{Collection, CqlType, Elements};
 
 /// How the values of a type are written.
 #[derive(Clone, Copy)]
@@ -14,6 +17,7 @@ enum Form {
     /// Two's complement, big-endian, of so many bytes.
     Number(usize),
     Text,
+    Uuid,
     Boolean,
     Hex,
 }
@@ -22,6 +26,7 @@ impl Form {
     fn of(cql_type: &CqlType) -> Self {
         match cql_type {
             CqlType::Text | CqlType::Ascii => Self::Text,
+            CqlType::Uuid | CqlType::TimeUuid => Self::Uuid,
             CqlType::TinyInt => Self::Number(1),
             CqlType::SmallInt => Self::Number(2),
             CqlType::Int => Self::Number(4),
@@ -116,7 +121,37 @@ impl Object {
 
 /// Writes a value of a CQL type.
 pub(crate) fn value(out: &mut Vec<u8>, cql_type: &CqlType, value: &[u8]) {
+    match cql_type {
+        CqlType::Frozen(inner) => self::value(out, inner, value),
+        CqlType::Set(of) | CqlType::List(of) => match split(Collection::Set, value) {
+            Some(elements) => list(out, elements, |out, (element, _)| {
+                self::value(out, of, &element);
+            }),
+            None => hex(out, value),
+        },
+        CqlType::Map(keys, values) => match split(Collection::Map, value) {
+            Some(entries) => list(out, entries, |out, (key, of_key)| {
+                let pair = [(keys, Some(key)), (values, of_key)];
+                let pair = pair.into_iter().filter_map(|(of, part)| Some((of, part?)));
+                list(out, pair, |out, (of, part)| self::value(out, of, &part));
+            }),
+            None => hex(out, value),
+        },
+        of => single(out, of, value),
+    }
+}
+
+fn split(collection: Collection, value: &[u8]) -> Option<Elements> {
+    collection.split(&Bytes::copy_from_slice(value))
+}
+
+/// Writes a value that is no collection.
+fn single(out: &mut Vec<u8>, cql_type: &CqlType, value: &[u8]) {
     match (Form::of(cql_type), value) {
+        (Form::Uuid, _) if value.len() == 16 => match Uuid::from_slice(value) {
+            Ok(uuid) => text(out, &uuid.to_string()),
+            Err(_) => hex(out, value),
+        },
         (Form::Number(width), _) if width == value.len() => number(out, signed(value)),
         (Form::Boolean, [is @ (0 | 1)]) => flag(out, *is == 1),
         (Form::Text, _) => match str::from_utf8(value) {

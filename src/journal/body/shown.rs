@@ -156,6 +156,16 @@ fn sweep(out: &mut Object, layout: &Layout, SweepSlice { rows, events }: &SweepS
     write_events(out, layout, events);
 }
 
+/// The types of a collection's elements, by which the server tells them apart, and of what they hold.
+fn of_element(table: &TableLayout, column: ColumnIndex) -> [CqlType; 2] {
+    match CqlType::parse(&table.columns[column].1) {
+        CqlType::Set(of) => [*of, CqlType::Blob],
+        CqlType::List(of) => [CqlType::TimeUuid, *of],
+        CqlType::Map(key, value) => [*key, *value],
+        _ => [CqlType::Blob, CqlType::Blob],
+    }
+}
+
 fn write_swept(out: &mut Object, layout: &Layout, swept: &Swept) {
     let table = named(out, layout, swept.table);
     out.number("source", swept.source as i64);
@@ -165,11 +175,11 @@ fn write_swept(out: &mut Object, layout: &Layout, swept: &Swept) {
         out.text("column", &table.columns[*column].0);
         match (element, value) {
             (None, Some(value)) => out.value("value", table, *column, value),
-            // Their types are inside the column's.
             (Some(element), value) => {
-                json::value(out.name("element"), &CqlType::Blob, element);
+                let [of, of_value] = of_element(table, *column);
+                json::value(out.name("element"), &of, element);
                 if let Some(value) = value {
-                    json::value(out.name("value"), &CqlType::Blob, value);
+                    json::value(out.name("value"), &of_value, value);
                 }
             }
             (None, None) => {}
@@ -221,8 +231,9 @@ fn undo(out: &mut Object, layout: &Layout, slice: &UndoSlice) {
         out.objects("kept", kept, |out, KeptCell { source, column, elements }| {
             out.number("source", *source as i64);
             out.text("column", &table.columns[*column].0);
+            let [of, _] = of_element(table, *column);
             json::list(out.name("elements"), elements, |out, element| {
-                json::value(out, &CqlType::Blob, element);
+                json::value(out, &of, element);
             });
         });
     });

@@ -5,30 +5,41 @@
 mod header;
 mod record;
 
+use std::sync::Arc;
+
 pub(in crate::pairs) use header::OWN_NAMES;
 pub(in crate::pairs) use record::BOM;
 
-use super::{Content, Form, Kind, Malformed, Record, Records};
-use crate::pairs::PairsError;
+use super::{Content, Form, Format, FormatKind, ListFormat, Malformed, Opened, Record, Records};
 use crate::pairs::reason::Heading;
 use crate::setting::Command::{Apply, Plan, Undo};
-use crate::setting::{Layers, Setting, SettingsError, ValueKind, settings, text};
+use crate::setting::{Setting, ValueKind, settings, text};
 use header::Header;
 use record::Scanner;
 
-/// This format.
-pub(super) const KIND: Kind = Kind {
+pub(super) const KIND: FormatKind = FormatKind {
     about: "CSV: a line per pair behind a header that names the columns (`--from-column`, `--to-column`, `--delimiter`). \
             More columns, CRLF and a first line `sep=;` are fine",
     mend: "look whether the delimiter is right; Latin-1 becomes UTF-8 by: iconv -f WINDOWS-1252 -t UTF-8",
     settings: CSV,
     begins: |_| true,
-    open: |data, format, eof| {
-        format.csv.check()?;
-        let found = Header::find(data, format, eof)?;
-        Ok(found.map(|(header, head)| (Box::new(header) as Box<dyn Form>, head)))
-    },
+    of: |layers| Ok(Arc::new(CsvFormat { delimiter: layers.get(&DELIMITER)? })),
 };
+
+/// Why a line is no record of a CSV.
+impl Malformed {
+    /// It ends before the columns that are needed.
+    const MISSING_COLUMN: Self = Self(&"the line has too few columns");
+    const BARE_QUOTE: Self = Self(&"a quote inside a field that is not quoted");
+    const TEXT_AFTER_QUOTE: Self = Self(&"text after a closing quote");
+    /// A quoted field that is not closed, neither on its line nor properly on a later one.
+    const UNCLOSED_QUOTE: Self = Self(&"a quoted field that is not closed");
+    const QUOTED_TOO_LONG: Self = Self(&"a quoted field that is not closed within 1 MiB");
+    const INVALID_UTF8: Self = Self(&"bytes that are not UTF-8");
+    /// A carriage return outside quotes that does not end the line.
+    const BARE_RETURN: Self = Self(&"a carriage return inside a line");
+    const ZEROS: Self = Self(&"nothing but zeros, as padding or a damaged file has them");
+}
 
 settings! {
     /// How pairs stand in a CSV.
@@ -48,6 +59,7 @@ pub(crate) struct CsvFormat {
     pub(crate) delimiter: u8,
 }
 
+#[cfg(test)]
 impl Default for CsvFormat {
     fn default() -> Self {
         Self { delimiter: b',' }
@@ -55,26 +67,17 @@ impl Default for CsvFormat {
 }
 
 impl CsvFormat {
-    /// What the settings say of it.
-    ///
-    /// # Errors
-    /// A setting has no value that it may have.
-    pub(super) fn of(layers: &Layers) -> Result<Self, SettingsError> {
-        Ok(Self { delimiter: layers.get(&DELIMITER)? })
-    }
-
     /// The same, with columns that are separated by something else.
     pub(in crate::pairs) fn separated_by(mut self, delimiter: u8) -> Self {
         self.delimiter = delimiter;
         self
     }
+}
 
-    /// Refuses what no CSV could be read by.
-    fn check(&self) -> Result<(), PairsError> {
-        match self.delimiter.is_ascii() && !matches!(self.delimiter, 0 | b'"' | b'\r' | b'\n') {
-            true => Ok(()),
-            false => Err(PairsError::Delimiter),
-        }
+impl ListFormat for CsvFormat {
+    fn open(&self, data: &[u8], format: &Format, eof: bool) -> Opened {
+        let found = Header::find(*self, data, format, eof)?;
+        Ok(found.map(|(header, head)| (Box::new(header) as Box<dyn Form>, head)))
     }
 }
 
@@ -107,8 +110,8 @@ impl<'a> Records<'a> for Rows<'a> {
                     [Some(from), Some(to)] => Content::Ids([from, to]),
                     ids => {
                         let why = match self.scanner.is_zeros(&row) {
-                            true => Malformed::Zeros,
-                            false => Malformed::MissingColumn,
+                            true => Malformed::ZEROS,
+                            false => Malformed::MISSING_COLUMN,
                         };
                         Content::Malformed(why, ids.map(Option::unwrap_or_default))
                     }

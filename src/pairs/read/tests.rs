@@ -200,12 +200,8 @@ fn invalid_utf8_is_reported_legibly() {
 
 #[test]
 fn other_columns_and_delimiters() {
-    let format = Format {
-        from_column: "alt".into(),
-        to_column: "neu".into(),
-        csv: crate::pairs::format::csv::CsvFormat::default().separated_by(b'\t'),
-        ..Format::default()
-    };
+    let format =
+        Format { from_column: "alt".into(), to_column: "neu".into(), ..Format::of_csv(b'\t') };
     check(
         b"neu\tx\talt\n1,1\tx\t2\n\t\t\n",
         &format,

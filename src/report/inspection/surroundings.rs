@@ -147,7 +147,7 @@ fn hints(found: &Surroundings) -> Option<Fact> {
 fn rights(found: &Surroundings) -> Option<Fact> {
     let lacking = found.lacking.as_ref()?;
     if lacking.is_empty() {
-        let message = "this user may do what apply does in the cluster; of the topic, apply asks before its first group";
+        let message = "this user may do what apply does in the cluster; of where events go, apply asks before its first group";
         return Some(Fact::new("Rights", say!("{}", message)));
     }
     // Whole, for it is to be pasted.

@@ -20,6 +20,17 @@ fn the_parts_of_a_plan_are_one() {
     let text = crate::report::Rendered::of(&runs).unwrap().text;
     assert!(text.contains("below: 2 parts") && text.contains("not begun: 2/3, 3/3"), "{text}");
 
+    // A run that nothing works on is not said to be running.
+    let killed = super::super::Runs::new("k", Vec::new(), runs.runs.clone());
+    let killed = crate::report::Rendered::of(&killed).unwrap();
+    assert!(
+        killed.text.contains("  running, stopped  ") && !text.contains("stopped"),
+        "{}",
+        killed.text
+    );
+    assert!(killed.text.contains("1 run that no process works on"), "{}", killed.text);
+    assert!(killed.json.contains("\"stopped\": true"), "{}", killed.json);
+
     // Ids are to be copied: as long as they are, a plan's row has its first whole, and so has that part's own.
     let mut long = runs;
     let lengthen = |id: &mut String| *id = format!("20261123T041455Z-and-more-{id}");

@@ -13,9 +13,9 @@ use serde_json::Value;
 use super::*;
 use crate::help::Topic;
 
-/// The topic of the manual about reports, as lines.
-fn manual() -> impl Iterator<Item = &'static str> {
-    Topic::find("reports").unwrap().text.lines()
+/// The topic of the manual about reports.
+fn manual() -> String {
+    Topic::find("reports").unwrap().markdown()
 }
 
 /// The manual names every field at the top of a command's JSON.
@@ -23,7 +23,8 @@ fn manual() -> impl Iterator<Item = &'static str> {
 pub(super) fn documented(command: &str, json: &str) {
     let json: Value = serde_json::from_str(json).unwrap();
     let row = format!("| `{command}` |");
-    let line = manual().find(|line| line.starts_with(&row)).unwrap();
+    let manual = manual();
+    let line = manual.lines().find(|line| line.starts_with(&row)).unwrap();
     for field in json.as_object().unwrap().keys() {
         assert!(line.contains(&format!("`{field}`")), "{command}: {field}");
     }

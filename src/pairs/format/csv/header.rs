@@ -29,16 +29,17 @@ pub(super) struct Header {
 impl Header {
     /// The header, as soon as the data holds all of it.
     pub(super) fn find(
+        csv: CsvFormat,
         data: &[u8],
         format: &Format,
         eof: bool,
     ) -> Result<Option<(Self, Head)>, PairsError> {
         let Some(separator) = Separator::find(data, eof)? else { return Ok(None) };
         // What the list itself says comes first.
-        let declared = separator.delimiter.filter(|declared| *declared != format.csv.delimiter);
-        let own = Self::find_by(data, &separator, format.csv, format, eof);
+        let declared = separator.delimiter.filter(|declared| *declared != csv.delimiter);
+        let own = Self::find_by(data, &separator, csv, format, eof);
         let Some(declared) = declared else { return own };
-        let declared = format.csv.separated_by(declared);
+        let declared = csv.separated_by(declared);
         match Self::find_by(data, &separator, declared, format, eof) {
             Err(error) => own.map_err(|_| error),
             found => found,
@@ -65,17 +66,19 @@ impl Header {
         };
         let text = &data[record.range.clone()];
         if text.contains(&0) {
-            return Err(PairsError::NotText);
+            return Err(not_text());
         }
         if let Form::Broken(why) = record.form {
             return Err(match std::str::from_utf8(text) {
                 Ok(text) => {
                     let padded = || "white space behind a quote is such text: remove it".to_owned();
-                    let is_padded = why == Malformed::TextAfterQuote;
+                    let is_padded = why == Malformed::TEXT_AFTER_QUOTE;
                     let hint = other_delimiter(text, format, delimiter);
-                    PairsError::Header { why, hint: hint.or_else(|| is_padded.then(padded)) }
+                    let hint = hint.or_else(|| is_padded.then(padded));
+                    let hint = hint.map_or_else(String::new, |hint| format!(" ({hint})"));
+                    wrong(format!("the header of the input is malformed: {why}{hint}"))
                 }
-                Err(_) => PairsError::NotText,
+                Err(_) => not_text(),
             });
         }
         let names = |fields: &[std::borrow::Cow<'_, str>]| -> Vec<String> {
@@ -144,6 +147,16 @@ impl Header {
     }
 }
 
+fn wrong(words: String) -> PairsError {
+    PairsError::Beginning { words }
+}
+
+fn not_text() -> PairsError {
+    let words =
+        "the input is not a CSV file in UTF-8: its first line holds bytes that are not text";
+    wrong(words.to_owned())
+}
+
 /// A column, as far as it matters.
 enum Column {
     From,
@@ -182,11 +195,13 @@ fn columns(
 ) -> Result<(usize, usize), PairsError> {
     let [from, to] = [&format.from_column, &format.to_column].map(|wanted| {
         let wanted = bare(wanted);
-        position(names, wanted)?.ok_or_else(|| PairsError::MissingColumn {
-            name: wanted.to_owned(),
-            found: listed(names),
-            delimiter: char::from(header.1),
-            hint: hint(names, format, header),
+        position(names, wanted)?.ok_or_else(|| {
+            wrong(format!(
+                "the header of the input has no column '{wanted}'; with the delimiter {:?} its columns are {} ({})",
+                char::from(header.1),
+                listed(names),
+                hint(names, format, header)
+            ))
         })
     });
     Ok((from?, to?))
@@ -202,7 +217,9 @@ fn position(names: &[String], wanted: &str) -> Result<Option<usize>, PairsError>
         match (found.next(), found.next()) {
             (Some((position, _)), None) => return Ok(Some(position)),
             (Some((_, name)), Some(_)) => {
-                return Err(PairsError::RepeatedColumn { name: name.clone() });
+                return Err(wrong(format!(
+                    "the header of the input has the column '{name}' twice (see --from-column and --to-column)"
+                )));
             }
             (None, _) => {}
         }

@@ -128,7 +128,7 @@ impl<'a> Scanner<'a> {
         let form = if self.is_blank(&self.data[text.clone()]) {
             Form::Blank
         } else if self.has_bare_returns && memchr(b'\r', &self.data[text.clone()]).is_some() {
-            Form::Broken(Malformed::BareReturn)
+            Form::Broken(Malformed::BARE_RETURN)
         } else {
             Form::Plain
         };
@@ -202,7 +202,7 @@ impl<'a> Scanner<'a> {
         if self.is_utf8 || str::from_utf8(&self.data[range.clone()]).is_ok() {
             form
         } else {
-            Form::Broken(Malformed::InvalidUtf8)
+            Form::Broken(Malformed::INVALID_UTF8)
         }
     }
 
@@ -222,7 +222,7 @@ impl<'a> Scanner<'a> {
         }
         // A field that goes on over lines and then breaks the rules was not meant to go on.
         let broken = |why, at: usize| match memchr(b'\n', &data[self.at..at]) {
-            Some(_) => Quoted::Broken(Malformed::UnclosedQuote),
+            Some(_) => Quoted::Broken(Malformed::UNCLOSED_QUOTE),
             None => Quoted::Broken(why),
         };
         loop {
@@ -230,14 +230,14 @@ impl<'a> Scanner<'a> {
                 let stop = memchr3(self.csv.delimiter, b'\n', b'"', &data[at..])
                     .map_or(data.len(), |offset| at + offset);
                 if data.get(stop) == Some(&b'"') {
-                    return broken(Malformed::BareQuote, stop);
+                    return broken(Malformed::BARE_QUOTE, stop);
                 }
                 let end = match data.get(stop) {
                     Some(byte) if *byte == self.csv.delimiter => stop,
                     _ => at + without_cr(&data[at..stop]).len(),
                 };
                 if self.has_bare_returns && memchr(b'\r', &data[at..end]).is_some() {
-                    return broken(Malformed::BareReturn, end);
+                    return broken(Malformed::BARE_RETURN, end);
                 }
                 if data.get(stop) == Some(&self.csv.delimiter) {
                     self.spans.push(Span { range: at..stop, quoted: false, marked: false });
@@ -261,7 +261,7 @@ impl<'a> Scanner<'a> {
                 (Some(b'\r'), None | Some(b'\n')) => {
                     return Quoted::Complete { end: at, next: data.len().min(at + 2) };
                 }
-                _ => return broken(Malformed::TextAfterQuote, at),
+                _ => return broken(Malformed::TEXT_AFTER_QUOTE, at),
             }
         }
     }
@@ -273,9 +273,9 @@ impl<'a> Scanner<'a> {
             let window = at..limit.min(self.data.len()).max(at);
             match memchr(b'"', &self.data[window]) {
                 None if limit <= self.data.len() => {
-                    return Err(Quoted::Broken(Malformed::QuotedTooLong));
+                    return Err(Quoted::Broken(Malformed::QUOTED_TOO_LONG));
                 }
-                None if self.eof => return Err(Quoted::Broken(Malformed::UnclosedQuote)),
+                None if self.eof => return Err(Quoted::Broken(Malformed::UNCLOSED_QUOTE)),
                 None => return Err(Quoted::Undecided),
                 Some(offset) if self.data.get(at + offset + 1) == Some(&b'"') => at += offset + 2,
                 Some(offset) => return Ok(at + offset),

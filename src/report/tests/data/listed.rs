@@ -7,6 +7,7 @@ pub(in super::super) fn listed(id: &str, state: &'static str, input: &str) -> Li
     ListedRun {
         run: id.to_owned(),
         state,
+        stopped: false,
         end: None,
         host: "h".to_owned(),
         run_dir: "/r".into(),

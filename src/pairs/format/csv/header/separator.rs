@@ -54,7 +54,12 @@ impl Separator {
                 [one] if one.is_ascii() && !matches!(one, 0 | b'"' | b'\r' | b'\n') => *one,
                 _ => {
                     let line = escaped(&String::from_utf8_lossy(&line[..line.len().min(40)]));
-                    return Err(PairsError::Separator { line });
+                    return Err(PairsError::Beginning {
+                        words: format!(
+                            "the first line of the input ('{line}') names no separator that can be used: take the line \
+                             out, and see --delimiter"
+                        ),
+                    });
                 }
             };
             let (end, lines) = (next, lines + 1);

@@ -4,13 +4,19 @@ use super::*;
 use crate::pairs::blocks::Blocks;
 use crate::pairs::format::beginning;
 
+/// Columns of a list that is separated by semicolons.
+fn with_semicolons() -> Format {
+    Format { from_column: "alt".into(), to_column: "neu".into(), ..Format::default() }
+}
+
 /// A header, what stands before the records, and what has been read.
 fn read(
     text: &[u8],
     format: &Format,
     block_bytes: usize,
 ) -> Result<(Header, Head, Vec<u8>), PairsError> {
-    let find = |data: &[u8], eof| Header::find(data, format, eof);
+    let delimiter = if format.from_column == "alt" { b';' } else { b',' };
+    let find = |data: &[u8], eof| Header::find(CsvFormat { delimiter }, data, format, eof);
     let ((header, head), data) = beginning(&mut Blocks::new(text, block_bytes), format, find)?;
     Ok((header, head, data))
 }
@@ -42,23 +48,12 @@ fn finds_the_columns_wherever_they_are() {
     accepts(b"\xef\xbb\xbffrom,to\r\n1,2\r\n", &format, (0, 1));
     accepts(b"\xef\xbb\xbf\"from\",\"to\"\n", &format, (0, 1));
     accepts(b"x, to ,\"two\nlines\", from \n", &format, (3, 1));
-    let custom = Format {
-        from_column: "alt".into(),
-        to_column: "neu".into(),
-        csv: CsvFormat::default().separated_by(b';'),
-        ..Format::default()
-    };
-    accepts(b"neu;a,b;alt\n", &custom, (2, 0));
+    accepts(b"neu;a,b;alt\n", &with_semicolons(), (2, 0));
 }
 
 #[test]
 fn lists_of_our_own_are_known_whatever_the_columns_are_called() {
-    let format = Format {
-        from_column: "alt".into(),
-        to_column: "neu".into(),
-        csv: CsvFormat::default().separated_by(b';'),
-        ..Format::default()
-    };
+    let format = with_semicolons();
     for header in OWN_HEADERS {
         let text = format!("{header}\r\na,b,2,why\n");
         let (header, ..) = read(text.as_bytes(), &format, 1 << 10).unwrap();

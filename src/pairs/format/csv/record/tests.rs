@@ -54,9 +54,9 @@ fn broken_quoting_costs_one_line() {
     check(
         b"a\"b,c\n\"a\"b,c\n\"open,c\nx,y\n",
         &[
-            (0, Form::Broken(Malformed::BareQuote), &[]),
-            (1, Form::Broken(Malformed::TextAfterQuote), &[]),
-            (2, Form::Broken(Malformed::UnclosedQuote), &[]),
+            (0, Form::Broken(Malformed::BARE_QUOTE), &[]),
+            (1, Form::Broken(Malformed::TEXT_AFTER_QUOTE), &[]),
+            (2, Form::Broken(Malformed::UNCLOSED_QUOTE), &[]),
             (3, Form::Plain, &["x", "y"]),
         ],
     );
@@ -64,7 +64,7 @@ fn broken_quoting_costs_one_line() {
 
 #[test]
 fn a_carriage_return_outside_quotes_ends_a_line_or_breaks_it() {
-    let broken = Form::Broken(Malformed::BareReturn);
+    let broken = Form::Broken(Malformed::BARE_RETURN);
     check(
         b"a,b\rc,d\ne,\r\r\n\r,f\n\"g\",h\ri\n\"j\"\rk,l\n\"m\rn\",o\r\nx\r,\"p\"\nq,r\r",
         &[
@@ -72,7 +72,7 @@ fn a_carriage_return_outside_quotes_ends_a_line_or_breaks_it() {
             (1, broken, &[]),
             (2, broken, &[]),
             (3, broken, &[]),
-            (4, Form::Broken(Malformed::TextAfterQuote), &[]),
+            (4, Form::Broken(Malformed::TEXT_AFTER_QUOTE), &[]),
             (5, Form::Quoted, &["m\rn", "o"]),
             (6, broken, &[]),
             (7, Form::Plain, &["q", "r"]),
@@ -82,8 +82,8 @@ fn a_carriage_return_outside_quotes_ends_a_line_or_breaks_it() {
     check(
         b"\"a\nb\",c\rd\ne,f\n",
         &[
-            (0, Form::Broken(Malformed::UnclosedQuote), &[]),
-            (1, Form::Broken(Malformed::BareQuote), &[]),
+            (0, Form::Broken(Malformed::UNCLOSED_QUOTE), &[]),
+            (1, Form::Broken(Malformed::BARE_QUOTE), &[]),
             (2, Form::Plain, &["e", "f"]),
         ],
     );
@@ -94,9 +94,9 @@ fn invalid_utf8_costs_one_record() {
     check(
         b"a,\xff\nb,\xc3\xa9\n\"\xff\n\",c\n",
         &[
-            (0, Form::Broken(Malformed::InvalidUtf8), &[]),
+            (0, Form::Broken(Malformed::INVALID_UTF8), &[]),
             (1, Form::Plain, &["b", "\u{e9}"]),
-            (2, Form::Broken(Malformed::InvalidUtf8), &[]),
+            (2, Form::Broken(Malformed::INVALID_UTF8), &[]),
         ],
     );
 }
@@ -107,12 +107,12 @@ fn a_quoted_field_is_bounded() {
     data.extend(vec![b'x'; MAX_QUOTED_BYTES]);
     data.extend_from_slice(b"\nnext,line\n\",end\n");
     let found = scan(&data);
-    assert_eq!(found[0].1, Form::Broken(Malformed::QuotedTooLong));
+    assert_eq!(found[0].1, Form::Broken(Malformed::QUOTED_TOO_LONG));
     assert_eq!((found[1].0, found[1].1), (1, Form::Plain));
-    assert_eq!(found[2].1, Form::Broken(Malformed::UnclosedQuote));
+    assert_eq!(found[2].1, Form::Broken(Malformed::UNCLOSED_QUOTE));
     // The same without what follows: the bound, not the end of the data, decides.
     let mut scanner = Scanner::new(&data[..MAX_QUOTED_BYTES + 2], CsvFormat::default(), false);
-    assert_eq!(scanner.next().unwrap().form, Form::Broken(Malformed::QuotedTooLong));
+    assert_eq!(scanner.next().unwrap().form, Form::Broken(Malformed::QUOTED_TOO_LONG));
 }
 
 #[test]
