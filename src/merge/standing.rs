@@ -146,7 +146,7 @@ impl SweptCell {
         if self.element.is_none() {
             let rule = table.survivorship.iter().find(|rule| rule.column == self.column);
             let is_preferred = |rule: &Survivorship| rule.combine(cell, &self.value).is_none();
-            let is_kept = cell == self.placed() || rule.is_some_and(is_preferred);
+            let is_kept = cell == self.written() || rule.is_some_and(is_preferred);
             // Of two sources' cells of one time the greater stands.
             return cell.is_some() && (is_kept || times.latest() >= Some(t));
         }

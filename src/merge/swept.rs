@@ -297,7 +297,7 @@ impl Swept {
         for cell in self.cells.iter().filter(|cell| cell.element.is_none()) {
             let known = result.times[cell.column].latest();
             if let Some(t) = cell.moved_at.filter(|t| Some(*t) > known) {
-                result.row.cells[cell.column].clone_from(cell.placed());
+                result.row.cells[cell.column].clone_from(cell.written());
                 result.row.expires.set(cell.column, cell.expires);
                 result.times[cell.column] = WriteTimes::Cell(t);
             }
@@ -315,7 +315,7 @@ impl Swept {
 
 impl SweptCell {
     /// What the survivor's row gets.
-    pub(crate) fn placed(&self) -> &Cell {
+    pub(crate) fn written(&self) -> &Cell {
         if self.value.is_some() && self.names.is_some() { &self.names } else { &self.value }
     }
 }
