@@ -278,7 +278,7 @@ impl History {
         }
         let mut moved: Vec<_> = self.moved().collect();
         // Of two sources' cells the later one stays, whichever was taken first.
-        moved.sort_by(|(a_t, a), (b_t, b)| (a_t, &a.value).cmp(&(b_t, &b.value)));
+        moved.sort_by(|(a_t, a), (b_t, b)| (a_t, a.written()).cmp(&(b_t, b.written())));
         for (t, cell) in moved {
             let known = left.iter().position(|left| left.column == cell.column);
             let before = match known {
@@ -371,7 +371,7 @@ impl History {
 
 /// A value with a later cell laid over it: an element takes its place among the others.
 fn overlaid(table: &Table, before: Cell, cell: &SweptCell) -> Cell {
-    let Some(element) = &cell.element else { return cell.value.clone() };
+    let Some(element) = &cell.element else { return cell.written().clone() };
     let collection = table.columns[cell.column].cql_type.collection()?;
     let mut elements: Elements =
         before.and_then(|value| collection.split(&value)).unwrap_or_default();

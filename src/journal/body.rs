@@ -96,7 +96,9 @@ impl Codec {
     pub fn encode(&self, slice: &Slice) -> Vec<u8> {
         let values_bytes: usize = slice.entries.iter().map(Entry::size_bytes).sum();
         let mut out = self.begin(values_bytes + 64);
-        out.list(&slice.entries, |out, entry| write_entry(out, entry, self.has_ttls(entry.table)));
+        out.list(&slice.entries, |out, entry| {
+            write_entry(out, entry, self.table(entry.table).ttls);
+        });
         out.option(slice.completion.as_ref(), |out, completion| {
             out.list(&completion.deletes, |out, PartitionDelete { table, source, scope }| {
                 out.number(*table);
@@ -108,9 +110,9 @@ impl Codec {
         out.finish()
     }
 
-    /// Whether rows of a table are written with when their cells expire.
-    fn has_ttls(&self, table: TableIndex) -> bool {
-        self.layouts[self.own].now.tables[table].ttls
+    /// What is written of a table's rows.
+    fn table(&self, table: TableIndex) -> &TableLayout {
+        &self.layouts[self.own].now.tables[table]
     }
 
     fn begin<'a>(&self, room: usize) -> Out<'a> {

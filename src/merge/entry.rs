@@ -177,13 +177,16 @@ impl Entry {
         }
     }
 
-    /// What becomes of the columns of the survivor's own row where another one takes its place: those that differ.
+    /// What becomes of the columns of the survivor's own row where another one takes its place: those that differ. Where
+    /// nobody tells whether the survivor's value expires, one that is the same is written as well.
     pub(crate) fn replaced(&self, table: &Table) -> Option<Vec<(ColumnIndex, Cell)>> {
         let (own, row) = (self.target.as_ref()?, self.replacing()?);
         let columns = table.key_len..table.columns.len();
         let differs = |column: &ColumnIndex| {
-            let lasts_as_long =
-                !table.carries_ttls || own.expires.of(*column) == row.expires.of(*column);
+            let lasts_as_long = match table.carries_ttls {
+                true => own.expires.of(*column) == row.expires.of(*column),
+                false => own.cells[*column].is_none(),
+            };
             own.cells.get(*column) != row.cells.get(*column) || !lasts_as_long
         };
         Some(columns.filter(differs).map(|column| (column, row.cells[column].clone())).collect())

@@ -14,11 +14,14 @@ impl Entry {
         if self.write == Write::Nothing {
             return true;
         }
+        let is_same = |column: ColumnIndex, a: &Cell, b: &Cell| {
+            table.columns[column].cql_type.is_same_cell(a, b)
+        };
         if let Some(replaced) = self.replaced(table) {
             return replaced.iter().all(|(column, value)| {
                 let (cell, times) = (&found.row.cells[*column], &found.times[*column]);
                 let is_later = times.latest() > Some(t);
-                is_later || cell == value && (value.is_none() || is_dated(times, t))
+                is_later || is_same(*column, cell, value) && (value.is_none() || is_dated(times, t))
             });
         }
         let columns = table.key_len..table.columns.len();
@@ -38,7 +41,7 @@ impl Entry {
                 WriteTimes::Cell(written) => *written == t && cell.as_ref() == Some(value),
                 WriteTimes::Elements(written) => written.contains(&t),
                 // Nobody tells when; what is there as a whole has been written.
-                WriteTimes::Unknown => cell.as_ref() == Some(value),
+                WriteTimes::Unknown => is_same(column, cell, &Some(value.clone())),
             };
             if stands {
                 return true;
@@ -73,7 +76,8 @@ impl Entry {
             .filter(|column| before.cells[*column].is_some())
             .peekable();
         let holds = |column: ColumnIndex| {
-            let is_same = found.row.cells[column] == before.cells[column];
+            let of = &table.columns[column].cql_type;
+            let is_same = of.is_same_cell(&found.row.cells[column], &before.cells[column]);
             match &found.times[column] {
                 WriteTimes::Cell(written) => *written <= t && is_same,
                 WriteTimes::Unknown => is_same,
@@ -142,7 +146,7 @@ impl SweptCell {
         if self.element.is_none() {
             let rule = table.survivorship.iter().find(|rule| rule.column == self.column);
             let is_preferred = |rule: &Survivorship| rule.combine(cell, &self.value).is_none();
-            let is_kept = *cell == self.value || rule.is_some_and(is_preferred);
+            let is_kept = cell == self.written() || rule.is_some_and(is_preferred);
             // Of two sources' cells of one time the greater stands.
             return cell.is_some() && (is_kept || times.latest() >= Some(t));
         }

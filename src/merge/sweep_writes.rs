@@ -32,7 +32,11 @@ pub(crate) fn in_batches(
 impl Swept {
     /// The cells written to the survivor's row, each with its time.
     fn moves(&self, table: &Table, survivor: &AccountId) -> Vec<Mutation> {
-        let moved = self.cells.iter().filter_map(|cell| Some((cell.moved_at?, cell)));
+        let written =
+            |cell: &SweptCell| SweptCell { value: cell.written().clone(), ..cell.clone() };
+        let moved = self.cells.iter().filter_map(|cell| Some((cell.moved_at?, written(cell))));
+        let moved: Vec<_> = moved.collect();
+        let moved = moved.iter().map(|(t, cell)| (*t, cell));
         self.write(table, &self.key_of(table, survivor), self.target.is_none(), moved)
     }
 

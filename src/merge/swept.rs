@@ -51,6 +51,8 @@ pub struct SweptCell {
     pub(crate) moved_at: Option<TimestampUs>,
     /// When it expires, if it does.
     pub expires: Option<ExpiryS>,
+    /// Of a mention: whom the survivor's row names instead.
+    pub(crate) names: Option<Bytes>,
 }
 
 /// A slice of a sweep: rows of a group's sources, and the rows to announce.
@@ -82,7 +84,7 @@ const FAR_AHEAD_US: TimestampUs = 60 * 60 * 1_000_000;
 /// When a row is looked at: what is old enough, what is new, what lies ahead.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Horizon {
-    /// What was written up to this time has been deleted, by the merge or an earlier look.
+    /// What was written up to this time has been read by the merge, or deleted by an earlier look.
     pub(crate) deleted: TimestampUs,
     /// Whatever was written up to this time has arrived.
     pub(crate) settled: TimestampUs,
@@ -155,7 +157,7 @@ impl SweepDecision {
             let by_entry = rule.and_then(Survivorship::of_entries);
             cell.moved_at = match (&target, rule, by_entry) {
                 (Some(own), Some(rule), _) if cell.element.is_none() => {
-                    preferred_at(rule, cell, own)
+                    preferred_at(table, rule, cell, own)
                 }
                 (Some(own), _, Some((policy, of))) => {
                     let (value, t) = cell.found_in(table, own);
@@ -185,8 +187,10 @@ fn cells(table: &Table, found: &TimedRow, horizon: Horizon) -> Option<Vec<SweptC
     for (column, value) in found.row.cells.iter().enumerate().skip(table.key_len) {
         let Some(value) = value else { continue };
         let expires = found.row.expires.of(column);
-        let cell =
-            |element, value, t| SweptCell { column, element, value, t, moved_at: None, expires };
+        let cell = |element, value, t| {
+            let (moved_at, names) = (None, None);
+            SweptCell { column, element, value, t, moved_at, expires, names }
+        };
         let collection = table.columns[column].cql_type.collection();
         match (&found.times[column], collection) {
             (WriteTimes::None, _) => return None,
@@ -209,11 +213,22 @@ fn cells(table: &Table, found: &TimedRow, horizon: Horizon) -> Option<Vec<SweptC
     Some(cells)
 }
 
-/// When a source's cell is written over that of the survivor's row, if the policy prefers it. It has to win over what
-/// is there, however late that was written.
-fn preferred_at(rule: &Survivorship, cell: &SweptCell, own: &TimedRow) -> Option<TimestampUs> {
+/// When a source's cell is written over that of the survivor's row, if the policy prefers it, or it is the same and lasts
+/// longer. It has to win over what is there, however late that was written.
+fn preferred_at(
+    table: &Table,
+    rule: &Survivorship,
+    cell: &SweptCell,
+    own: &TimedRow,
+) -> Option<TimestampUs> {
     let known = Dated { value: &own.row.cells[cell.column], t: own.times[cell.column].latest() };
-    rule.policy.late(&rule.cql_type, known, Dated { value: &cell.value, t: Some(cell.t) })
+    let late = Dated { value: &cell.value, t: Some(cell.t) };
+    let lasts_longer = || {
+        let is_longer = expiry::outlasts(cell.expires, own.row.expires.of(cell.column));
+        let is_same = table.carries_ttls && known.value == late.value;
+        (is_same && is_longer).then(|| known.t.map_or(cell.t, |known| cell.t.max(known + 1)))
+    };
+    rule.policy.late(&rule.cql_type, known, late).or_else(lasts_longer)
 }
 
 impl Swept {
@@ -237,6 +252,12 @@ impl Swept {
         let mut swept = self.clone();
         swept.expire(now);
         Cow::Owned(swept)
+    }
+
+    /// Has what mentions somebody name whom that is now, where it is moved.
+    pub(crate) fn map_mentions(&mut self, table: &Table, now: impl Fn(&Bytes) -> Option<Bytes>) {
+        let mentions = self.cells.iter_mut().filter(|cell| table.mentions.contains(&cell.column));
+        mentions.for_each(|cell| cell.names = cell.value.as_ref().and_then(&now));
     }
 
     /// The source's row, as far as it was taken.
@@ -276,7 +297,7 @@ impl Swept {
         for cell in self.cells.iter().filter(|cell| cell.element.is_none()) {
             let known = result.times[cell.column].latest();
             if let Some(t) = cell.moved_at.filter(|t| Some(*t) > known) {
-                result.row.cells[cell.column].clone_from(&cell.value);
+                result.row.cells[cell.column].clone_from(cell.written());
                 result.row.expires.set(cell.column, cell.expires);
                 result.times[cell.column] = WriteTimes::Cell(t);
             }
@@ -289,6 +310,13 @@ impl Swept {
         let mut key = self.key.clone();
         table.set_account(&mut key, survivor);
         key
+    }
+}
+
+impl SweptCell {
+    /// What the survivor's row gets.
+    pub(crate) fn written(&self) -> &Cell {
+        if self.value.is_some() && self.names.is_some() { &self.names } else { &self.value }
     }
 }
 

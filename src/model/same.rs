@@ -5,6 +5,7 @@
 //! user-defined type within another are not looked into.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
@@ -15,6 +16,22 @@ impl CqlType {
     /// Whether two values of this type mean the same.
     pub(crate) fn is_same(&self, a: &[u8], b: &[u8]) -> bool {
         a == b || self.has_fields() && self.bare(a) == self.bare(b)
+    }
+
+    /// Whether two cells of this type hold the same, in whatever order the elements of a map or set come.
+    pub(crate) fn is_same_cell(&self, a: &Cell, b: &Cell) -> bool {
+        a == b
+            || matches!((a, b), (Some(a), Some(b)) if self.is_same(a, b))
+            || self.elements_of(a).is_some_and(|a| Some(a) == self.elements_of(b))
+    }
+
+    /// The elements of a map or set that is not frozen; null is an empty one.
+    pub(crate) fn elements_of(&self, cell: &Cell) -> Option<BTreeMap<Bytes, Cell>> {
+        let collection = self.collection()?;
+        match cell {
+            None => Some(BTreeMap::new()),
+            Some(value) => Some(collection.split(value)?.into_iter().collect()),
+        }
     }
 
     /// Whether two entries of this map, of one key, mean the same.
@@ -115,6 +132,20 @@ mod tests {
 
     fn collection(count: i32, parts: &[Option<&[u8]>]) -> Vec<u8> {
         [&count.to_be_bytes()[..], &value(parts)].concat()
+    }
+
+    #[test]
+    fn the_order_of_elements_does_not_matter() {
+        let map = CqlType::parse("map<text, text>");
+        let of = |parts: &[&[u8]]| {
+            let parts: Vec<_> = parts.iter().map(|part| Some(*part)).collect();
+            Some(Bytes::from(collection(parts.len() as i32 / 2, &parts)))
+        };
+        let (one, turned) = (of(&[b"a", b"1", b"b", b"2"]), of(&[b"b", b"2", b"a", b"1"]));
+        assert!(map.is_same_cell(&one, &turned));
+        assert!(!map.is_same_cell(&one, &of(&[b"b", b"1", b"a", b"2"])));
+        assert!(map.is_same_cell(&None, &of(&[])) && !map.is_same_cell(&None, &one));
+        assert!(!CqlType::parse("frozen<map<text, text>>").is_same_cell(&one, &turned));
     }
 
     #[test]

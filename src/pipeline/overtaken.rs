@@ -324,7 +324,15 @@ fn overtaken(
         let (moved_at, value) = (Some(found_t + 1), Some(best?));
         let holding = sources.iter().filter(|(_, row)| row.cells[column] == value);
         let expires = expiry::longest(holding.map(|(_, row)| row.expires.of(column))).flatten();
-        Some(SweptCell { column, element: None, value, t: history.t, moved_at, expires })
+        Some(SweptCell {
+            column,
+            element: None,
+            value,
+            t: history.t,
+            moved_at,
+            expires,
+            names: None,
+        })
     });
     let cells: Vec<_> = cells.collect();
     let (key, source) = (table.key_of(first), *source);

@@ -22,9 +22,13 @@ struct Candidate<'a> {
     live: &'a TableSchema,
     /// That column; the one of the key where several are.
     account: &'a ColumnSchema,
-    /// Others that are named so, and stay as they are.
+    /// Whether no such column is part of the key: its rows only mention accounts.
+    only_mentions: bool,
+    /// Others that are named so, and stay as they are; of rows that only mention accounts, further mentions.
     others: Vec<&'a ColumnSchema>,
     find: Option<RawFind>,
+    /// What could lead to its rows, for whoever knows them: they are found by a scan.
+    hint: Option<String>,
     /// Why it cannot be merged.
     reasons: Vec<String>,
 }
@@ -85,9 +89,9 @@ impl<'a> Candidate<'a> {
         };
         let names = live.partition_key();
         let is_whole = matches!(names.as_slice(), [only] if only.name == account.name);
-        // Where it is no part of the key, the check says so, however it is to be found.
-        let find = (is_whole || keys.is_empty()).then_some(RawFind::Partition);
-        Some(Self { name, live, account, others, find, reasons })
+        let find = is_whole.then_some(RawFind::Partition);
+        let only_mentions = keys.is_empty();
+        Some(Self { name, live, account, only_mentions, others, find, hint: None, reasons })
     }
 
     /// With what the check says of it.
@@ -105,21 +109,28 @@ impl<'a> Candidate<'a> {
         RawTable {
             name: at(self.name),
             line: 0,
-            account: Some(at(&self.account.name)),
+            account: (!self.only_mentions).then(|| at(&self.account.name)),
             find: self.find.clone().map(|find| At::new(find, 0)),
             policies: self.policies().collect(),
             ranking: Vec::new(),
             delete_source: true,
-            mentions: Vec::new(),
+            mentions: self.mentions().map(|column| at(&column.name)).collect(),
             drop_oneself: None,
             carries_ttls: self.carries_ttls().then_some(0),
             columns: BTreeMap::new(),
         }
     }
 
+    /// The columns in which rows that nobody owns name accounts.
+    fn mentions(&self) -> impl Iterator<Item = &'a ColumnSchema> {
+        let all = [self.account].into_iter().chain(self.others.iter().copied());
+        all.filter(|_| self.only_mentions)
+    }
+
     /// The columns that get another value than the survivor's.
     fn policies(&self) -> impl Iterator<Item = (String, At<Arc<dyn Policy>>)> {
         let regular = self.live.columns.iter().filter(|column| column.kind == ColumnKind::Regular);
+        let regular = regular.filter(|_| !self.only_mentions);
         regular.filter(|column| column.name != self.account.name).filter_map(|column| {
             let policy = policy::careful(&column.cql_type)?;
             Some((column.name.clone(), At::new(policy, 0)))
@@ -128,16 +139,26 @@ impl<'a> Candidate<'a> {
 
     /// Whether what expires is to expire where it is copied, too: where everything does unless it says otherwise.
     fn carries_ttls(&self) -> bool {
-        self.live.default_time_to_live_s != 0 && self.live.not_expiring().is_none()
+        let can_carry = self.live.not_expiring().is_none() && !self.only_mentions;
+        self.live.default_time_to_live_s != 0 && can_carry
     }
 
     fn is_merged(&self) -> bool {
         self.reasons.is_empty()
     }
 
+    /// Whether nothing leads to its rows so far.
+    fn is_open(&self) -> bool {
+        self.is_merged() && self.find.is_none() && !self.only_mentions
+    }
+
     /// Whether its rows are found, and can lead to others.
     fn is_found(&self) -> bool {
-        self.is_merged() && self.find.is_some()
+        self.is_merged() && self.find.is_some() && !self.is_scanned()
+    }
+
+    fn is_scanned(&self) -> bool {
+        matches!(self.find, Some(RawFind::Scan))
     }
 
     /// The other tables that could lead here as well.
@@ -222,7 +243,7 @@ fn one_type(all: &mut [Candidate<'_>]) {
 fn find(all: &mut [Candidate<'_>]) {
     loop {
         let next = all.iter().enumerate().find_map(|(index, candidate)| {
-            let is_open = candidate.is_merged() && candidate.find.is_none();
+            let is_open = candidate.is_open();
             let known = all.iter().filter(|other| is_open && other.is_found());
             let ways = known.filter_map(|other| {
                 let (nullable, find) = candidate.through(other)?;
@@ -236,13 +257,13 @@ fn find(all: &mut [Candidate<'_>]) {
     let known = &*all;
     let hints: Vec<_> = known.iter().map(|candidate| hint(candidate, known)).collect();
     for (candidate, hint) in all.iter_mut().zip(hints) {
-        if candidate.is_merged() && candidate.find.is_none() {
-            candidate.reasons.push(hint);
+        if candidate.is_open() {
+            (candidate.find, candidate.hint) = (Some(RawFind::Scan), Some(hint));
         }
     }
 }
 
-/// What could lead to a table to which nothing of the same name does.
+/// What could lead to a table to which nothing of the same name does; until somebody says so, it is scanned.
 fn hint(candidate: &Candidate<'_>, all: &[Candidate<'_>]) -> String {
     let scope: Vec<_> = candidate.scope().collect();
     let names: Vec<&str> = scope.iter().map(|column| column.name.as_str()).collect();
@@ -256,12 +277,18 @@ fn hint(candidate: &Candidate<'_>, all: &[Candidate<'_>]) -> String {
         columns.map(|column| format!("{}.{}", other.name, column.name))
     });
     let alike: Vec<_> = alike.collect();
+    let names = names.join(" and ");
+    let alike = match alike.is_empty() {
+        true => String::new(),
+        false => format!(
+            "; of a fitting type are {}",
+            super::fault::list(alike.iter().map(String::as_str))
+        ),
+    };
     format!(
-        "table {}: nothing that is found has rows which name {}: say whether that is {{ value = … }} or comes {{ from = \
-         \"table.column\" }}; of a fitting type are {}. Or find = \"scan\", which reads every key of the table",
-        candidate.name,
-        names.join(" and "),
-        super::fault::list(alike.iter().map(String::as_str))
+        "Nothing that is found has rows which name {names}. Where that is always the same, {{ value = … }} costs less than \
+         the scan, and so does {{ from = \"table.column\" }} where rows of another table name it wherever this table has \
+         one{alike}."
     )
 }
 

@@ -1,8 +1,6 @@
 //! One key: what has to stand there for it to be undone, and what stands there instead. Pure: no clock,
 //! no I/O.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 
 use crate::history::{History, Left};
@@ -311,12 +309,14 @@ impl<'a> Key<'a> {
         let (cell, before) = (&found.row.cells[column], &before.cells[column]);
         // Lists are given back beside what is in them.
         let is_list = self.table.columns[column].cql_type.is_list();
-        if is_list || cell.is_none() || self.same(column, cell, before) {
+        // The same value may have been written since, to last for another time.
+        let is_before = || !self.table.carries_ttls || self.is_of_run(source, column, found);
+        if is_list || cell.is_none() || self.same(column, cell, before) && is_before() {
             return None;
         }
-        let elements = match (self.elements(column, cell), self.elements(column, before)) {
+        let of = &self.table.columns[column].cql_type;
+        let elements = match (of.elements_of(cell), of.elements_of(before)) {
             (Some(found), Some(before)) => {
-                let of = &self.table.columns[column].cql_type;
                 let since = found.into_iter().filter(|(key, value)| {
                     !before.get(key).is_some_and(|before| of.is_same_entry(before, value))
                 });
@@ -329,19 +329,7 @@ impl<'a> Key<'a> {
 
     /// Whether two cells hold the same, in whatever order the elements of a map or set come.
     fn same(&self, column: ColumnIndex, a: &Cell, b: &Cell) -> bool {
-        let is_same = |a: &Bytes, b: &Bytes| self.table.columns[column].cql_type.is_same(a, b);
-        a == b
-            || matches!((a, b), (Some(a), Some(b)) if is_same(a, b))
-            || self.elements(column, a).is_some_and(|a| Some(a) == self.elements(column, b))
-    }
-
-    /// The elements of a map or set that is not frozen; null is an empty one.
-    fn elements(&self, column: ColumnIndex, cell: &Cell) -> Option<BTreeMap<Bytes, Option<Bytes>>> {
-        let collection = self.table.columns[column].cql_type.collection()?;
-        match cell {
-            None => Some(BTreeMap::new()),
-            Some(value) => Some(collection.split(value)?.into_iter().collect()),
-        }
+        self.table.columns[column].cql_type.is_same_cell(a, b)
     }
 }
 

@@ -162,7 +162,7 @@ fn of_copy(
     let mut last = (merged, history.t);
     for (cell, t) in swept.filter(|(cell, _)| cell.element.is_none()) {
         if last.0.is_none() || t >= last.1 {
-            last = (cell.value.clone(), t);
+            last = (cell.written().clone(), t);
         }
     }
     match (rule, last) {

@@ -49,6 +49,7 @@ mod roles;
 mod run_dir;
 mod runs;
 mod scan;
+mod schemas;
 mod seam;
 mod security;
 mod services;

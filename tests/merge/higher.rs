@@ -179,6 +179,20 @@ fn merged(storage: MemoryStorage) -> (Arc<Context<MemoryStorage>>, Vec<String>) 
     (context, left)
 }
 
+/// What is copied lasts for ever, also where the survivor held the same for a while.
+#[test]
+fn a_value_that_the_survivor_held_for_a_while_lasts_as_the_higher_row_does() {
+    let storage = MemoryStorage::new(spec());
+    storage.put(0, row(&key("old"), &seat(2, Some("same"))), 1_000);
+    let mut own = row(&key("new"), &seat(1, Some("same")));
+    own.expires.set(at("grade"), Some(now_us() / 1_000_000 + 3_600));
+    storage.put(0, own, 1_000);
+    let (context, _) = merged(storage);
+    let rows = context.storage.dump(0);
+    assert_eq!(rows[0].cells, row(&key("new"), &seat(2, Some("same"))).cells);
+    assert_eq!(rows[0].expires.of(at("grade")), None);
+}
+
 #[test]
 fn a_late_write_stays_on_the_source_and_is_reported() {
     let storage = MemoryStorage::new(spec());

@@ -295,6 +295,24 @@ fn what_is_written_meanwhile_wins_and_what_is_late_is_found_again() {
     assert_eq!(dump(&context.storage).orders.len(), 0);
 }
 
+/// A row that comes late is mapped where it is moved, so that nobody has to change it there.
+#[test]
+fn what_a_late_row_mentions_is_mapped_by_the_sweep() {
+    let (context, journal, plan) = merged();
+    session(&context, &plan).unwrap();
+    set_manager(&context, "old", Some("old"), now_us());
+    let context = again(context, &journal);
+    let (mentioned, left) = session(&context, &plan).unwrap();
+    assert_eq!((mentioned.rows, left.len()), (0, 0));
+    assert_eq!(manager(&context, "new"), Some(name("new")));
+    assert_eq!(manager(&context, "old"), None);
+    check_differences(&context, 0);
+    let (context, undone, ..) = undo_all(again(context, &journal), false);
+    assert_eq!((undone.undone, undone.disputed), (1, 0));
+    assert_eq!(manager(&context, "old"), Some(name("old")));
+    assert_eq!(manager(&context, "new"), None);
+}
+
 /// How many lines verify writes that are differences.
 fn check_differences(context: &Arc<Context<MemoryStorage>>, expected: usize) {
     let folder = tempfile::tempdir().unwrap();

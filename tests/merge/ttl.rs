@@ -315,6 +315,38 @@ fn what_is_late_or_given_up_lasts_as_long_as_well() {
     );
 }
 
+/// The same value, written to last longer: it does so on the survivor as well, and on a source that has it back.
+#[test]
+fn what_is_late_and_the_same_lasts_as_long_as_the_longer() {
+    let row = |user: &str, k: &str, steps: ExpiryS| {
+        let key = (user.to_owned(), k.to_owned());
+        let cell = |value| (value, Some(START + steps * STEP));
+        (key, Columns::from([(STATUS, cell(1)), (3, cell(2))]))
+    };
+    let own = ("u1".to_owned(), "k1".to_owned());
+    set_clock(0);
+    let ours = context(MemoryStorage::new(spec()), &Arc::default());
+    let before: World = [row("u1", "k1", 5), row("u2", "k1", 4), row("u2", "k2", 4)].into();
+    load(&before, &ours.storage, 1_000);
+    run(&ours, &group("u1", &["u2".to_owned()])).0.unwrap();
+    let plan = plan_of("u1", &["u2".to_owned()]);
+    let mut late: World = [row("u2", "k1", 7)].into();
+    load(&late, &ours.storage, NOW.get() - 1);
+    let (ours, swept, left) = sweep(ours, &plan);
+    assert_eq!((swept.rows, left), (1, Vec::new()));
+    assert_eq!(dump(&ours.storage)[&own][&STATUS].1, Some(START + 7 * STEP));
+    assert_eq!(dump(&ours.storage)[&own][&3].1, Some(START + 5 * STEP), "no policy looks at it");
+    assert!(is_as_left(&ours));
+    // Not swept any more.
+    let last: World = [row("u2", "k2", 8)].into();
+    load(&last, &ours.storage, NOW.get() - 1);
+    let (ours, undone, ..) = undo_all(ours, false);
+    assert_eq!((undone.undone, undone.disputed), (1, 0));
+    late.extend(last);
+    late.extend([row("u1", "k1", 5)]);
+    assert_eq!(dump(&ours.storage), late);
+}
+
 /// What nobody tells of a row is not made up.
 #[test]
 fn a_row_of_nothing_but_its_key_fails_its_group() {

@@ -35,6 +35,9 @@ pub(crate) struct TableLayout {
     /// Whether rows say when their cells expire.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) ttls: bool,
+    /// Whether what is swept says whom the survivor's row names instead.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) mentions: bool,
 }
 
 /// What events quote.
@@ -65,6 +68,7 @@ impl Layout {
             slim: table.slim_len,
             scope: table.scope_columns().collect(),
             ttls: table.carries_ttls,
+            mentions: !table.is_mention() && !table.mentions.is_empty(),
         });
         let event = spec.event.as_ref().map(|event| EventLayout {
             table: event.table,
@@ -154,6 +158,8 @@ pub(super) struct PresentTable {
     pub(super) scope: Result<usize, String>,
     /// Whether rows say when their cells expire.
     pub(super) ttls: bool,
+    /// Whether what is swept says whom the survivor's row names instead.
+    pub(super) mentions: bool,
 }
 
 /// Events that can be read.
@@ -238,6 +244,7 @@ impl PresentTable {
             columns,
             scope,
             ttls: then.ttls,
+            mentions: then.mentions,
         })
     }
 

@@ -171,7 +171,7 @@ fn write_swept(out: &mut Object, layout: &Layout, swept: &Swept) {
     out.number("source", swept.source as i64);
     out.cells("key", table, swept.key.iter().enumerate());
     out.objects("cells", &swept.cells, |out, cell| {
-        let SweptCell { column, element, value, t, moved_at, expires } = cell;
+        let SweptCell { column, element, value, t, moved_at, expires, names } = cell;
         out.text("column", &table.columns[*column].0);
         match (element, value) {
             (None, Some(value)) => out.value("value", table, *column, value),
@@ -187,6 +187,9 @@ fn write_swept(out: &mut Object, layout: &Layout, swept: &Swept) {
         out.number("t", *t);
         if let Some(moved_at) = moved_at {
             out.number("placed_at", *moved_at);
+        }
+        if let Some(names) = names {
+            out.value("names", table, *column, names);
         }
         if let Some(expires) = expires {
             out.number("expires", *expires);

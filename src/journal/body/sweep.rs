@@ -1,7 +1,8 @@
 //! Bodies of sweeps.
 //!
 //! ```text
-//! rows:   table, source, key, cells: (column, [element], [value], t, [moved_at], with TTLs: [expires]),
+//! rows:   table, source, key, cells: (column, [element], [value], t, [moved_at], with TTLs: [expires],
+//!         with mentions: [names]),
 //!         [target: row, times by column: 0: none, 1: t, 2: t of each element, 3: not known], [settled]
 //! events: as in a completion
 //! ```
@@ -11,7 +12,7 @@ use bytes::Bytes;
 use crate::merge::{SweepSlice, Swept, SweptCell};
 use crate::model::{TimedRow, WriteTimes};
 
-use super::layout::{Present, PresentTable};
+use super::layout::{Present, PresentTable, TableLayout};
 use super::wire::{Out, Read, Reader};
 use super::{
     Codec, Width, read_cell, read_events, read_key, read_row, write_cell, write_events, write_row,
@@ -28,7 +29,7 @@ impl Codec {
     /// The body of a sweep's slice.
     pub(crate) fn encode_sweep(&self, slice: &SweepSlice) -> Vec<u8> {
         let mut out = self.begin(256);
-        out.list(&slice.rows, |out, swept| write_swept(out, swept, self.has_ttls(swept.table)));
+        out.list(&slice.rows, |out, swept| write_swept(out, swept, self.table(swept.table)));
         write_events(&mut out, &slice.events);
         out.finish()
     }
@@ -45,7 +46,7 @@ impl Codec {
     }
 }
 
-fn write_swept<'a>(out: &mut Out<'a>, swept: &'a Swept, has_ttls: bool) {
+fn write_swept<'a>(out: &mut Out<'a>, swept: &'a Swept, layout: &TableLayout) {
     out.number(swept.table);
     out.number(swept.source);
     write_values(out, &swept.key);
@@ -55,12 +56,15 @@ fn write_swept<'a>(out: &mut Out<'a>, swept: &'a Swept, has_ttls: bool) {
         write_cell(out, &cell.value);
         out.signed(cell.t);
         out.option(cell.moved_at, Out::signed);
-        if has_ttls {
+        if layout.ttls {
             out.option(cell.expires, Out::signed);
+        }
+        if layout.mentions {
+            write_cell(out, &cell.names);
         }
     });
     out.option(swept.target.as_ref(), |out, target| {
-        write_row(out, Width::Full.kind(swept.table), &target.row, has_ttls);
+        write_row(out, Width::Full.kind(swept.table), &target.row, layout.ttls);
         out.list(&target.times, |out, times| match times {
             WriteTimes::None => out.number(NONE),
             WriteTimes::Unknown => out.number(UNKNOWN),
@@ -87,7 +91,9 @@ fn read_swept(reader: &mut Reader<'_>, present: &Present) -> Read<Swept> {
         let (element, value) = (read_cell(reader)?, read_cell(reader)?);
         let (t, moved_at) = (reader.signed()?, reader.option(Reader::signed)?);
         let expires = if table.ttls { reader.option(Reader::signed)? } else { None };
-        Ok(column.map(|column| SweptCell { column, element, value, t, moved_at, expires }))
+        let names = if table.mentions { read_cell(reader)? } else { None };
+        let cell = |column| SweptCell { column, element, value, t, moved_at, expires, names };
+        Ok(column.map(cell))
     })?;
     let cells = cells.into_iter().flatten().collect();
     let target = reader.option(|reader| {

@@ -142,10 +142,12 @@ fn sweep(spec: &Spec) -> impl Strategy<Value = SweepSlice> {
         let columns = shape.columns.len();
         let moments = (any::<i64>(), any::<Option<i64>>(), any::<Option<i64>>());
         let has_ttls = shape.carries_ttls;
+        let has_mentions = !shape.is_mention() && !shape.mentions.is_empty();
         let cells = (0..columns, cell(), cell(), moments);
         let cells = cells.prop_map(move |(column, element, value, (t, moved_at, expires))| {
             let expires = expires.filter(|_| has_ttls);
-            SweptCell { column, element, value, t, moved_at, expires }
+            let names = element.clone().filter(|_| has_mentions);
+            SweptCell { column, element, value, t, moved_at, expires, names }
         });
         let target =
             (row(shape, columns), times(columns)).prop_map(|(row, times)| TimedRow { row, times });

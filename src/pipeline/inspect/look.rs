@@ -197,7 +197,8 @@ impl Counted<'_> {
             Write::Update { set } => set.into(),
             Write::Replace { .. } => {
                 let replaced = entry.replaced(table).into_iter().flatten();
-                replaced.filter_map(|(column, value)| Some((column, value?))).collect()
+                let changed = replaced.filter(|(column, value)| target.cells[*column] != *value);
+                changed.filter_map(|(column, value)| Some((column, value?))).collect()
             }
             Write::Nothing | Write::Copy { .. } => Cow::default(),
         };

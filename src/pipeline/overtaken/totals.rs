@@ -35,7 +35,8 @@ pub(super) fn hidden(
     let moved_at = Some(found_t + 1);
     // Of a total nobody can say when it expires: such a column is in no table whose TTLs are carried.
     let expires = None;
-    let again = SweptCell { column, element: None, value, t: history.t, moved_at, expires };
+    let again =
+        SweptCell { column, element: None, value, t: history.t, moved_at, expires, names: None };
     (writes.is_fresh && is_read).then_some(again)
 }
 

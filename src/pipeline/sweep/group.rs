@@ -11,7 +11,7 @@ use crate::history::{Histories, Left};
 use crate::journal::{Intent, SliceKind, SliceRecord, State};
 use crate::merge::{Announced, Horizon, SweepDecision, SweepSlice, Swept};
 use crate::model::{AccountId, Group, Scope, TableIndex, TimedRow, TimestampUs};
-use crate::register::Step;
+use crate::register::{OWNED_US, Step};
 use crate::storage::{StorageError, Writer};
 
 use super::super::discovered::Discovered;
@@ -172,7 +172,10 @@ impl<S: Writer> Sweeper<'_, S> {
         let (copies, offered) = self.recorded(&found)?;
         let now = window.as_of.now();
         let (settled, forgotten) = (window.as_of.settled(now), window.as_of.forgotten());
-        let horizon = Horizon { deleted: self.t, settled, now, forgotten };
+        // What was written in the milliseconds that the group owns was read before it was merged; where a key was given
+        // up, they hold what was taken from the survivor again.
+        let owned = self.t + OWNED_US - 1;
+        let horizon = Horizon { deleted: owned, settled, now, forgotten };
         let mut targets: HashMap<SharedKey, Option<TimedRow>> = HashMap::new();
         let mut slice = SweepSlice::default();
         for Found { table, source, mut row } in found {
@@ -200,9 +203,10 @@ impl<S: Writer> Sweeper<'_, S> {
             let is_copy =
                 copies.contains_key(&shared) || targets.contains_key(&shared) && target.is_none();
             let deleted = undated::deleted(&offered, table, &key).unwrap_or_default();
-            let horizon = Horizon { deleted: deleted.max(self.t), ..horizon };
+            let horizon = Horizon { deleted: deleted.max(owned), ..horizon };
             match SweepDecision::of((table, shape), source, &row, target, is_copy, horizon) {
                 SweepDecision::Take(mut swept, leftover) => {
+                    swept.map_mentions(shape, |account| window.survivor_of(account));
                     let hidden = undated::hidden_before(shape, &mut swept, &offered);
                     if hidden.len() == swept.cells.len() {
                         let leftover = undated::leftover(window, group, &swept, &hidden);

@@ -33,14 +33,23 @@ pub(super) fn draft(schema: &Schema, accounts: &[String], all: &[Candidate<'_>])
         if candidate.is_merged() {
             let fitting = tables.iter().find(|table| table.name == candidate.name);
             let mut notes = notes(&candidate.raw(), fitting);
-            let others = candidate.alternatives(all);
-            if !others.is_empty() {
+            notes.extend(candidate.hint.clone());
+            if let Some(path) = candidate.find.as_ref().and_then(|find| find.columns().next()) {
+                let others = candidate.alternatives(all);
+                let others = match others.is_empty() {
+                    true => String::new(),
+                    false => {
+                        format!(" Rows of these could lead here as well: {}.", others.join(", "))
+                    }
+                };
                 notes.push(format!(
-                    "Rows of these could lead to it as well: {}. Name the one that has a row wherever this table has.",
-                    others.join(", ")
+                    "Whether {} has a row wherever this table has one only you know. If not, and if nothing else has, say \
+                     find = \"scan\": what nothing leads to stays with the source.{others}",
+                    path.table
                 ));
             }
-            notes.extend(candidate.others.iter().map(|other| {
+            let copied = candidate.others.iter().filter(|_| !candidate.only_mentions);
+            notes.extend(copied.map(|other| {
                 format!(
                     "{} is copied as it is: it is no part of the key, whatever account it names. With mentions = [{}] it \
                      names the survivor afterwards.",
@@ -62,6 +71,14 @@ pub(super) fn draft(schema: &Schema, accounts: &[String], all: &[Candidate<'_>])
 /// A table as a specification has it.
 fn table(candidate: &Candidate<'_>) -> String {
     let Candidate { name, account, .. } = candidate;
+    if candidate.only_mentions {
+        let mentions: Vec<_> = candidate.mentions().map(|column| quoted(&column.name)).collect();
+        return format!(
+            "[[table]]\nname = {}\nmentions = [{}]\n",
+            quoted(name),
+            mentions.join(", ")
+        );
+    }
     let mut text =
         format!("[[table]]\nname = {}\naccount = {}\n", quoted(name), quoted(&account.name));
     match &candidate.find {
@@ -95,7 +112,8 @@ fn table(candidate: &Candidate<'_>) -> String {
         text.insert_str(end, "ttl = \"carry\"\n");
     }
     let regular = candidate.live.columns.iter().filter(|column| column.kind == ColumnKind::Regular);
-    let regular: Vec<_> = regular.filter(|column| column.name != account.name).map(rule).collect();
+    let regular = regular.filter(|column| column.name != account.name);
+    let regular: Vec<_> = regular.map(|column| rule(column, candidate.carries_ttls())).collect();
     if !regular.is_empty() {
         text += "\n[table.on_conflict]\n";
         text.extend(regular);
@@ -106,8 +124,10 @@ fn table(candidate: &Candidate<'_>) -> String {
 
 /// The policy of a column: nothing of a set or map is lost, and any other value stays with the row that it is of. The
 /// others that it could have stand behind it.
-fn rule(column: &ColumnSchema) -> String {
-    let fitting = policy::fitting(&column.cql_type);
+fn rule(column: &ColumnSchema, carries_ttls: bool) -> String {
+    // Of a total nobody can say when it expires.
+    let fitting =
+        policy::fitting(&column.cql_type).filter(|policy| !(carries_ttls && policy.adds()));
     let careful = policy::careful(&column.cql_type);
     let careful = careful.as_ref().map_or("keep-target", |policy| policy.name());
     let others: Vec<_> = fitting

@@ -97,6 +97,7 @@ fn a_sweep_is_shown_by_name() {
         t: 17,
         moved_at,
         expires: None,
+        names: None,
     };
     let swept = Swept {
         table: 2,
