@@ -50,7 +50,7 @@ async fn carry_out(
         let plan = planned.plan.name_of_parts(&settings.spec.sha256());
         OfPlan { plan, part }
     });
-    let needs = Needs { task: Task::Begin, run: &id, part: part.as_ref(), settings };
+    let needs = Needs { task: Task::Begin, run: &id, part: part.as_ref(), run_dir: None, settings };
     let ready = Ready::start_unless(&mut stop, needs, console).await?;
     let accounts = ready.spec().accounts;
     if let Some(bound) = bound {

@@ -46,7 +46,7 @@ pub(super) async fn run(
     if let Some(name) = &settings.register {
         let cluster = Cluster::connect(settings.clone()).await?;
         let (lease, own) = (Lease::default(), format!("forget-{}", RunId::new(Moment::now())));
-        let register = lease.take(&cluster, name, (&own, None)).await?;
+        let register = lease.take(&cluster, name, (&own, None, None)).await?;
         let erased = erase_in(&register, &spellings, &opened, &mut forgotten).await;
         lease.release().await;
         erased?;

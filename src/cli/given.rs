@@ -105,3 +105,96 @@ fn variables(
     });
     given.collect()
 }
+
+/// What debug builds ask the environment for, so that tests need not wait.
+const OF_TESTS: [&str; 4] = ["FAILPOINT", "JOURNAL_MAX_PAGES", "LEASE", "WINDOW"];
+
+/// Names the variables that look like ours and are those of no setting, with what may have been meant. They are no error:
+/// whoever runs a service named tributary has such variables in every container, and those are not named.
+pub(super) fn unknown(environment: impl Iterator<Item = (OsString, OsString)>) -> Option<String> {
+    let mut wrong: Vec<String> = environment
+        .filter(|(_, value)| !value.is_empty())
+        .filter_map(|(name, value)| {
+            let (name, value) = (name.to_string_lossy(), value.to_string_lossy());
+            let own = name.strip_prefix("TRIBUTARY_")?;
+            let is_known = rows().any(|row| match row.kind {
+                Kind::Table => name.starts_with(&(row.variable() + "_")),
+                _ => row.is_in(Layer::Environment) && name == row.variable(),
+            });
+            let is_of_test = cfg!(debug_assertions) && OF_TESTS.contains(&own);
+            (!is_known && !is_of_test && !is_of_service(own, &value)).then(|| hinted(&name, own))
+        })
+        .collect();
+    wrong.sort();
+    (!wrong.is_empty()).then(|| {
+        let named = wrong.join(", ");
+        format!("not read from the environment, for there are no such settings: {named}")
+    })
+}
+
+/// A variable that no setting has, with what may have been meant.
+fn hinted(name: &str, own: &str) -> String {
+    let own = own.to_lowercase();
+    let row = catalogue::find(&own)
+        .or_else(|| catalogue::find(catalogue::nearest(&own).unwrap_or_default()));
+    match row {
+        Some(row) if row.is_in(Layer::Environment) => {
+            format!("{name} (did you mean {}?)", row.variable())
+        }
+        Some(row) if row.is_in(Layer::Flag) => {
+            format!("{name} (a flag alone says that: {})", row.flag())
+        }
+        _ => name.to_owned(),
+    }
+}
+
+/// Whether Kubernetes sets such a variable for a service whose name begins with ours.
+fn is_of_service(own: &str, value: &str) -> bool {
+    let is = |last: &str| own == last || own.ends_with(&format!("_{last}"));
+    let is_port = |own: &str| {
+        let port = own.strip_prefix("PORT_").or_else(|| Some(own.split_once("_PORT_")?.1));
+        let number = port.and_then(|port| port.split_once('_')).map(|(number, _)| number);
+        number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    is("SERVICE_HOST")
+        || is("SERVICE_PORT")
+        || own.starts_with("SERVICE_PORT_")
+        || own.contains("_SERVICE_PORT_")
+        || is("PORT") && value.contains("://")
+        || is_port(own)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_of_no_setting_are_named_with_what_may_have_been_meant() {
+        let told = |given: &[(&str, &str)]| {
+            let pair = |(name, value): &(&str, &str)| (OsString::from(*name), value.into());
+            unknown(given.iter().map(pair))
+        };
+        let service = [
+            ("TRIBUTARY_SERVICE_HOST", "10.0.0.7"),
+            ("TRIBUTARY_LIVE_SERVICE_PORT_HTTP", "8088"),
+            ("TRIBUTARY_PORT", "tcp://10.0.0.7:8088"),
+            ("TRIBUTARY_PORT_8088_TCP_ADDR", "10.0.0.7"),
+            ("TRIBUTARY_LIVE_PORT_8088_TCP", "tcp://10.0.0.7:8088"),
+        ];
+        assert_eq!(told(&service), None);
+        let read = [("TRIBUTARY_HOSTS", "a"), ("TRIBUTARY_KAFKA_LINGER_MS", "2"), ("HOME", "/")];
+        assert_eq!(told(&read), None);
+        assert_eq!(told(&[("TRIBUTARY_HOST", "")]), None);
+        let wrong = [
+            ("TRIBUTARY_PORT", "9042"),
+            ("TRIBUTARY_HOST", "secret"),
+            ("TRIBUTARY_FORCE", "true"),
+            ("TRIBUTARY_XYZZY", "1"),
+        ];
+        assert_eq!(
+            told(&wrong).unwrap(),
+            "not read from the environment, for there are no such settings: TRIBUTARY_FORCE (a flag \
+             alone says that: --force), TRIBUTARY_HOST (did you mean TRIBUTARY_HOSTS?), TRIBUTARY_PORT, TRIBUTARY_XYZZY"
+        );
+    }
+}

@@ -34,6 +34,7 @@ mod identity;
 mod input;
 mod inspect;
 mod latency_log;
+mod limits;
 mod live;
 mod log;
 pub(crate) mod lookup;
@@ -86,7 +87,7 @@ pub(crate) use until::Until;
 
 use args::{Ask, Cli, Command, OfRun, OfSpec};
 use catalogue::calls::{ACCOUNT, OLDER_THAN, PLAN};
-use catalogue::output::JSON;
+use catalogue::output::{JSON, QUIET};
 use recorded::Recorded;
 
 use crate::cluster::ClusterSettings;
@@ -223,6 +224,10 @@ impl Call<'_> {
         let layers = given::layers(own, env::vars_os())?;
         // Before anything can go wrong that has to be told.
         self.terminal.write_as(resolve::log_format(&layers));
+        let is_quiet = layers.get(&QUIET).unwrap_or_default();
+        if let Some(unknown) = given::unknown(env::vars_os()).filter(|_| !is_quiet) {
+            self.terminal.warn(&unknown);
+        }
         Ok(layers)
     }
 
@@ -240,6 +245,7 @@ impl Call<'_> {
 
     fn console(&self, output: &OutputSettings, until: Option<&Until>) -> Result<Console, Failure> {
         let run_log = log::init(output, self.terminal).map_err(Failure::failed)?;
+        limits::doubt().iter().for_each(|doubt| tracing::warn!("{doubt}"));
         let (stop, _) = watch::channel(false);
         Ok(Console {
             terminal: self.terminal.clone(),

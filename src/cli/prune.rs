@@ -24,7 +24,7 @@ pub(super) async fn run(
     let name = register(settings)?;
     let lease = Lease::default();
     let own = format!("prune-{}", RunId::new(Moment::now()));
-    let register = lease.take(&cluster, name, (&own, None)).await?;
+    let register = lease.take(&cluster, name, (&own, None, None)).await?;
     let long = TimestampUs::try_from(older_than.as_micros()).unwrap_or(TimestampUs::MAX);
     let before = now_us().saturating_sub(long);
     let pruned = match register.eraser().await {

@@ -1,5 +1,6 @@
 //! A cluster and a broker that are ready for what a command does: connected, checked, and nothing written yet.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -51,6 +52,8 @@ pub(super) struct Needs<'a> {
     pub(super) run: &'a RunId,
     /// If the run is a part of a plan, which.
     pub(super) part: Option<&'a OfPlan>,
+    /// Its directory, if it was begun before.
+    pub(super) run_dir: Option<&'a Path>,
     pub(super) settings: &'a RunSettings,
 }
 
@@ -164,7 +167,10 @@ impl Ready {
                 EventSink::open(events, least_bytes, on_delivered).await?
             }
         };
-        let past = Past::of(&cluster, (needs.run, needs.part, writes), lease).await?;
+        let past = {
+            let run = (needs.run, needs.part, needs.run_dir);
+            Past::of(&cluster, run, writes, lease).await?
+        };
         // No time at which another run wrote, whatever the clock of the machine was on which that ran.
         let floor = past.held().map_or(0, |register| register.floor());
         let clocks = cluster.clocks().await?;

@@ -2,12 +2,14 @@
 //! goes on, and given back however it ends; groups that other runs stand in the way of are told apart before the first
 //! read, and at the end it is told how the groups of this run stand.
 
+mod alone;
 mod busy;
 mod lost;
 mod standing;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -56,25 +58,34 @@ struct Held {
 }
 
 impl Lease {
-    /// Takes the lease on the keyspace for a run, or for what stands for one.
+    /// Takes the lease on the keyspace for a run, or for what stands for one; `run_dir` is the directory of a run that was
+    /// begun before.
     ///
     /// # Errors
-    /// Another run has it, or there is no register and it may not be created.
+    /// Another run has it, the same run is at work in another directory, or there is no register and it may not be created.
     pub(super) async fn take(
         &self,
         cluster: &Cluster,
         keyspace: &str,
-        (run, part): (&str, Option<OfPlan>),
+        (run, part, run_dir): (&str, Option<OfPlan>, Option<&Path>),
     ) -> Result<Arc<ClusterRegister>, Failure> {
         let register = Arc::new(cluster.register(keyspace, (run, part)).await?);
+        if let Some(own) = run_dir {
+            alone::check_alone(&register, own).await?;
+        }
         register.take().await?;
         let renewed = Arc::clone(&register);
         let renewing = tokio::spawn(async move {
+            let mut was_renewed = true;
             loop {
                 tokio::time::sleep(RENEWED).await;
                 // A window that finds it lost says so, and stops the run.
-                if let Err(error) = renewed.hold(0).await {
-                    tracing::warn!("the lease could not be renewed: {error}");
+                match renewed.hold(0).await {
+                    Err(error) if was_renewed => {
+                        tracing::warn!("the lease could not be renewed: {error}");
+                        was_renewed = false;
+                    }
+                    renewal => was_renewed = renewal.is_ok(),
                 }
             }
         });
@@ -130,12 +141,13 @@ impl Past {
     /// Another run has the lease, or the register cannot be used.
     pub(super) async fn of(
         cluster: &Cluster,
-        (run, part, writes): (&RunId, Option<&OfPlan>, bool),
+        (run, part, run_dir): (&RunId, Option<&OfPlan>, Option<&Path>),
+        writes: bool,
         lease: &Lease,
     ) -> Result<Self, Failure> {
         let Some(keyspace) = cluster.register_keyspace() else { return Ok(Self::Unknown) };
         if writes {
-            let run = (run.as_str(), part.cloned());
+            let run = (run.as_str(), part.cloned(), run_dir);
             return lease.take(cluster, keyspace, run).await.map(Self::Held);
         }
         let reader = cluster.register_reader(keyspace).await?;

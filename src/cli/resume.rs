@@ -68,7 +68,13 @@ async fn carry_out(
     if journal.meta(WHOLE_UNDONE)?.is_some() {
         check_not_undone(&known, run_dir.path(), &record)?;
     }
-    let needs = Needs { task: Task::GoOn, run: &record.id, part: part.as_ref(), settings };
+    let needs = Needs {
+        task: Task::GoOn,
+        run: &record.id,
+        part: part.as_ref(),
+        run_dir: Some(run_dir.path()),
+        settings,
+    };
     let ready = Ready::start_unless(&mut stop, needs, console).await?;
     let (run, spec) =
         ((&record, run_dir.path(), Entering::Merges), (ready.spec(), settings.spec.sha256()));
@@ -87,7 +93,7 @@ async fn carry_out(
             known.with(barred)
         }
     };
-    register::begin(&ready.past, RunState::Running).await?;
+    register::begin(&ready.past, run_dir.path(), RunState::Running).await?;
     // What is refused above would be refused again.
     console.again.set(again::same());
 

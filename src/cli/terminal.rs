@@ -91,6 +91,11 @@ impl Terminal {
         self.line("INFO", "", what);
     }
 
+    /// Tells what may be wrong, before there is a log.
+    pub(crate) fn warn(&self, what: &str) {
+        self.line("WARN", "warning: ", what);
+    }
+
     /// Tells an error.
     pub(crate) fn complain(&self, error: &str) {
         self.line("ERROR", "tributary: ", error);

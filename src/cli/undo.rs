@@ -70,7 +70,9 @@ async fn begin(
     let mut selected = selected(run_dir, &journal, pairs.as_ref())?;
     let part = part_of(run_dir.path(), record)?;
     let (run, settings_of_run) = (&record.id, &settings.run);
-    let needs = Needs { task: Task::Undo, run, part: part.as_ref(), settings: settings_of_run };
+    let (part, run_dir_of) = (part.as_ref(), Some(run_dir.path()));
+    let needs =
+        Needs { task: Task::Undo, run, part, run_dir: run_dir_of, settings: settings_of_run };
     let ready = Ready::start_unless(stop, needs, console).await?;
     let (run, checked) =
         ((record, run_dir.path(), Entering::Undoes), (ready.spec(), spec.sha256()));
@@ -89,7 +91,7 @@ async fn begin(
     }
     if !selected.groups.is_empty() {
         let state = if is_of_whole { RunState::Undoing } else { RunState::UndoingSome };
-        register::begin(&ready.past, state).await?;
+        register::begin(&ready.past, run_dir.path(), state).await?;
     }
     let engine = ready.with(Arc::new(journal))?;
     console.again.set(again::same());

@@ -53,7 +53,13 @@ async fn carry_out(
     let total = identity::groups(&journal)?;
     let task = if *repair { Task::Repair } else { Task::Compare };
     let part = part_of(run_dir.path(), record)?;
-    let needs = Needs { task, run: &record.id, part: part.as_ref(), settings };
+    let needs = Needs {
+        task,
+        run: &record.id,
+        part: part.as_ref(),
+        run_dir: Some(run_dir.path()),
+        settings,
+    };
     let ready = Ready::start_unless(&mut stop, needs, console).await?;
     let (run, checked) =
         ((record, run_dir.path(), Entering::Merges), (ready.spec(), spec.sha256()));
@@ -70,7 +76,7 @@ async fn carry_out(
     let merged_on = later_merged(&ready, record, &journal, &done).await?;
     if !done.is_empty() {
         // A repair that dies leaves its accounts busy until the run is resumed.
-        register::begin(&ready.past, RunState::Running).await?;
+        register::begin(&ready.past, run_dir.path(), RunState::Running).await?;
     }
     let engine = ready.with(Arc::new(journal))?;
     let command = again::same();

@@ -28,6 +28,14 @@ const CLOSED: &str = "Connection broken";
 /// In which words OpenSSL tells that reason.
 const REFUSED: &str = "alert certificate";
 
+/// How the driver says that it has no connection, before it says why.
+const NO_CONNECTION: &str =
+    "No connections in the pool: The pool is broken; Last connection failed with: ";
+/// How Cassandra refuses a login, in the midst of the driver's words for that.
+const BAD_LOGIN: &str = "Authentication failed - bad credentials";
+/// How the driver begins to say that a node failed to read or to write, of which that says no more.
+const FAILED: &str = "A non-timeout error during a";
+
 /// Behind what the driver has the words of a server.
 const SERVER_SAYS: &str = "Error message: ";
 
@@ -166,7 +174,20 @@ fn is_gone(message: &str) -> bool {
 /// What the driver says, in one line and without the source lines of OpenSSL. A certificate that is not accepted any more is
 /// looked at closely by whoever connects next.
 fn words(text: &str) -> String {
-    let text = one_line(text);
+    let text = one_line(text).replace(NO_CONNECTION, "no connection to a node: ");
+    if text.contains(FAILED) {
+        return format!(
+            "{text}; the log of the node says why: a full disk, no space for changes (CDC), damaged files or too many tombstones"
+        );
+    }
+    if let Some((before, _)) = text.split_once(SET_UP)
+        && text.contains(BAD_LOGIN)
+    {
+        return format!(
+            "{before}a node refuses the login ({BAD_LOGIN}): if the password was changed since the command began, stop it, and \
+             go on with the new one"
+        );
+    }
     if let Some((before, rest)) = text.split_once(SET_UP)
         && rest.contains(CLOSED)
     {
@@ -245,6 +266,21 @@ mod tests {
             let expected = format!("reading t (account a): {DROPPED}");
             assert_eq!((failed.message, failed.kind), (expected, Fault::Fatal));
         }
+    }
+
+    #[test]
+    fn a_login_that_is_refused_and_a_node_that_fails_are_told_without_words_of_the_driver() {
+        let shown = words(&format!(
+            "{NO_CONNECTION}{SET_UP}. Request: AUTH_RESPONSE, reason: Database returned an error: {BAD_LOGIN}, Error message: \
+             Provided username merger and/or password are incorrect"
+        ));
+        assert!(
+            shown.starts_with("no connection to a node: a node refuses the login ("),
+            "{shown}"
+        );
+        assert!(shown.contains("password was changed") && !shown.contains("AUTH"), "{shown}");
+        let shown = words(&format!("{FAILED} write request (numfailures: 1)"));
+        assert!(shown.contains("the log of the node says why"), "{shown}");
     }
 
     #[test]

@@ -181,7 +181,7 @@ pub(crate) const RULES: [RuleEntry; Rule::COUNT] = [
         Rule::LookAlike,
         "look-alike",
         Doubted,
-        "has an id with characters that look like others (no-break spaces, Latin letters mixed with Cyrillic or Greek)",
+        "has an id with characters that look like others (no-break spaces, full-width forms, Latin letters mixed with Cyrillic or Greek)",
         "compare it with the tables",
     ),
     entry(

@@ -120,10 +120,12 @@ impl Signs {
         let (mut latin, mut other) = (false, false);
         for c in id.chars() {
             latin |= c.is_ascii_alphabetic();
-            other |= matches!(c, '\u{370}'..='\u{52f}' | '\u{ff01}'..='\u{ff5e}');
+            other |= matches!(c, '\u{370}'..='\u{52f}');
+            // Of the same character in another width, or with another look.
+            let is_variant = matches!(c, '\u{ff01}'..='\u{ff5e}' | '\u{fe00}'..='\u{fe0f}');
             if is_invisible(c) {
                 self = self.with(Rule::InvalidId);
-            } else if c != ' ' && c.is_whitespace() {
+            } else if is_variant || c != ' ' && c.is_whitespace() {
                 self = self.with(Rule::LookAlike);
             }
         }
@@ -198,7 +200,7 @@ pub(crate) fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
+            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
             | '\u{fff0}'..='\u{ffff}' | '\u{e0000}'..='\u{e0fff}')
 }
 

@@ -64,7 +64,7 @@ pub use under_way::Load;
 pub(crate) use walk::MOST_FAILURES;
 pub use walk::{Walked, walk};
 pub use window::Window;
-pub(crate) use window::{IntendError, NextPage};
+pub(crate) use window::{IntendError, NextPage, begin_to_reach, reached};
 
 use crate::events::{EventError, EventSink};
 use crate::journal::{Codec, Intent, Journal, JournalError, SliceKind, State};
@@ -82,7 +82,7 @@ use outage::Outage;
 use probe::Probed;
 use request_limits::RequestLimits;
 use under_way::Windows;
-use window::ListAttempts;
+use window::{ListAttempts, Reached};
 
 /// How many groups that need more than a page per account run at once; each holds a few megabytes.
 const LARGE_GROUPS: usize = 8;
@@ -141,6 +141,7 @@ pub struct Context<S> {
     request_limits: Arc<RequestLimits>,
     large_groups: Arc<Semaphore>,
     list_attempts: ListAttempts,
+    reached: Reached,
 }
 
 impl<S> Context<S> {
@@ -184,6 +185,7 @@ impl<S> Context<S> {
             discovered: OnceLock::new(),
             survivors: OnceLock::new(),
             list_attempts: ListAttempts::default(),
+            reached: Reached::default(),
         })
     }
 

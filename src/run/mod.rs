@@ -23,7 +23,7 @@ mod record;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -181,6 +181,18 @@ pub(crate) enum RunError {
         /// The directory.
         path: PathBuf,
     },
+    /// Another process has the run in another directory, of which this one is a copy, or which is a copy of this one.
+    #[error(
+        "another process works on this run, in {}. Of copies of a run's directory one alone is gone on with: {} does not know \
+         what that process writes. Nothing was written. Wait for it, or stop it with Ctrl-C (or SIGTERM), and go on there",
+        at.display(), path.display()
+    )]
+    LockedElsewhere {
+        /// The directory.
+        path: PathBuf,
+        /// The other one.
+        at: PathBuf,
+    },
     /// The lock cannot be taken for another reason.
     #[error("cannot lock {}: {cause}", path.display())]
     Lock {
@@ -264,6 +276,30 @@ fn lock(directory: &Path, run: &Path) -> Result<File, RunError> {
         Err(TryLockError::WouldBlock) => Err(RunError::Locked { path: run.to_path_buf() }),
         Err(TryLockError::Error(cause)) => Err(cannot(cause)),
     }
+}
+
+/// Sees that no process works on a run, which this one has taken up in its `own` directory, in `other`, where it was
+/// last known to be.
+///
+/// # Errors
+/// One does.
+pub(crate) fn check_alone(own: &Path, other: &Path) -> Result<(), RunError> {
+    let id = |run| RunDir::record(run).ok().map(|record| record.id);
+    let (Ok(lock), Ok(own_lock)) =
+        (File::open(other.join(files::LOCK)), fs::metadata(own.join(files::LOCK)))
+    else {
+        return Ok(());
+    };
+    let is_same = lock
+        .metadata()
+        .is_ok_and(|lock| (lock.dev(), lock.ino()) == (own_lock.dev(), own_lock.ino()));
+    if !is_same
+        && id(own) == id(other)
+        && matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock))
+    {
+        return Err(RunError::LockedElsewhere { path: own.to_owned(), at: other.to_owned() });
+    }
+    Ok(())
 }
 
 fn sync_dir(path: &Path) -> io::Result<()> {

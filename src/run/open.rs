@@ -119,7 +119,7 @@ mod tests {
 
     use super::*;
     use crate::moment::Moment;
-    use crate::run::{InputRecord, RunId};
+    use crate::run::{InputRecord, RunId, check_alone};
 
     fn run(command: &str) -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
@@ -149,6 +149,27 @@ mod tests {
         let (second, record) = RunDir::open(&path).unwrap();
         assert_eq!(record.command, "apply");
         assert!(second.path().is_absolute());
+    }
+
+    #[test]
+    fn a_run_that_is_at_work_elsewhere_is_told_from_one_that_was_moved_copied_or_has_died() {
+        let ((_first, original), (_second, other)) = (run("apply"), run("apply"));
+        let copied = original.parent().unwrap().join("copied");
+        fs::create_dir(&copied).unwrap();
+        for name in [files::RUN, files::LOCK] {
+            fs::copy(original.join(name), copied.join(name)).unwrap();
+        }
+        let at_work = RunDir::open(&original).unwrap();
+        let of_copy = RunDir::open(&copied).unwrap();
+        let elsewhere = check_alone(&copied, &original).unwrap_err();
+        assert!(matches!(elsewhere, RunError::LockedElsewhere { .. }), "{elsewhere}");
+        // Under another name, too, it is itself; and another run may be at work, as where this one was before.
+        check_alone(&original, &original.join("../run")).unwrap();
+        check_alone(&other, &original).unwrap();
+        check_alone(&original, Path::new("/nowhere")).unwrap();
+        drop(at_work);
+        check_alone(&copied, &original).unwrap();
+        drop(of_copy);
     }
 
     #[test]

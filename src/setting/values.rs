@@ -59,6 +59,9 @@ pub(crate) fn hosts(text: &str) -> Result<Vec<&str>, String> {
 /// It is no host, or no port.
 pub(crate) fn with_port(host: &str, default: u16) -> Result<String, String> {
     let wrong = |why: &str| Err(format!("is not host:port,… ({host}: {why})"));
+    if host.contains("://") {
+        return wrong("a scheme such as http:// does not belong there");
+    }
     let (name, port) = match host.strip_prefix('[').map(|rest| rest.split_once(']')) {
         Some(None) => return wrong("the closing bracket is missing"),
         Some(Some((address, rest))) => match rest.strip_prefix(':') {

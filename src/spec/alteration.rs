@@ -22,6 +22,8 @@ pub(crate) enum Alteration {
     Masked(String),
     /// What is written to it expires after so many seconds now.
     Expiring(i32),
+    /// It keeps its tombstones for so many seconds now, which is shorter than before.
+    Forgetting(u64),
 }
 
 impl Alteration {
@@ -43,7 +45,9 @@ impl Alteration {
         let ttl_s = now.default_time_to_live_s;
         let expiring = (ttl_s != then.default_time_to_live_s).then_some(Self::Expiring(ttl_s));
         let columns = Self::of_columns(&columns(then), &columns(now)).into_iter();
-        columns.chain(masked).chain(expiring).collect()
+        let forgetting =
+            (now.gc_grace_s < then.gc_grace_s).then_some(Self::Forgetting(now.gc_grace_s));
+        columns.chain(masked).chain(expiring).chain(forgetting).collect()
     }
 
     /// What became of some tables of a schema, each with its name.
@@ -70,6 +74,7 @@ impl fmt::Display for Alteration {
             Self::Lost(column) => write!(f, "has lost the column {column}"),
             Self::Masked(column) => write!(f, "has had its column {column} masked"),
             Self::Expiring(s) => write!(f, "has got a default_time_to_live of {s} s"),
+            Self::Forgetting(s) => write!(f, "has got shorter gc_grace_seconds ({s})"),
         }
     }
 }
@@ -113,6 +118,10 @@ mod tests {
         assert_eq!(says(Some(masked)), "has had its column s masked");
         let expiring = TableSchema { default_time_to_live_s: 60, ..then.clone() };
         assert_eq!(says(Some(expiring)), "has got a default_time_to_live of 60 s");
+        let with = |gc_grace_s| TableSchema { gc_grace_s, ..then.clone() };
+        let of = |then: u64, now: u64| Alteration::of_table(&with(then), Some(&with(now)));
+        assert_eq!(of(60, 0), [Alteration::Forgetting(0)]);
+        assert_eq!(of(60, 70), []);
         assert_eq!(
             says(Some(table("2", "id:text n:int s:text"))),
             "has been dropped and created anew"

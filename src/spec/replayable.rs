@@ -10,8 +10,8 @@ impl TableSchema {
         let ttl_s = self.default_time_to_live_s;
         let expiring = (ttl_s != 0 && !carries_ttls).then(|| {
             format!(
-                "default_time_to_live is {ttl_s} s: copies would last longer than what they are copies of. With ttl = \"carry\" \
-                 they expire when that would have; without,"
+                "default_time_to_live is {ttl_s} s: copies would last longer than what they are copies of (with ttl = \"carry\" \
+                 they expire when that would have)"
             )
         });
         let not = |column: &ColumnSchema| {

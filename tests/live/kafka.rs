@@ -118,9 +118,9 @@ pub(crate) fn delete_topic(brokers: &str, topic: &str) {
     done.expect("the broker answers")[0].as_ref().expect("the topic can be deleted");
 }
 
-/// Lets a topic take messages of so many bytes.
-pub(crate) fn allow_bytes(brokers: &str, topic: &str, bytes: &str) {
-    let change = AlterConfig::new(ResourceSpecifier::Topic(topic)).set("max.message.bytes", bytes);
+/// Gives a topic such a setting, and no other.
+pub(crate) fn alter_topic(brokers: &str, topic: &str, (key, value): (&str, &str)) {
+    let change = AlterConfig::new(ResourceSpecifier::Topic(topic)).set(key, value);
     let done = runtime().block_on(admin(brokers).alter_configs([&change], &AdminOptions::new()));
     done.expect("the broker answers")[0].as_ref().expect("the topic can be altered");
 }

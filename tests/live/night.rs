@@ -144,6 +144,48 @@ fn an_older_copy_of_a_run_directory_is_not_gone_on_with() {
     world.assert_tables(&before);
 }
 
+/// The lease is the run's, so it says nothing of two directories that are the same run on the same machine.
+#[test]
+fn a_copy_of_a_run_directory_that_is_at_work_is_refused() {
+    let (world, lines, expected) = stops::world("night_copied", 60);
+    let before = world.dump();
+    let (pairs, run) = (world.file("pairs.csv", to_csv(&lines)), world.run_dir());
+    let slow = |call: Call| call.with("--rate", stops::SLOWLY).environment("TRIBUTARY_LEASE", "60");
+    let running = slow(world.apply(&pairs, &run)).start();
+    wait_until("it has begun", || world.dump() != before);
+    let copied = world.path("copied");
+    copy(&run, &copied);
+    for command in ["resume", "undo"] {
+        let refused = world.over(command, &copied).run().exits(1);
+        refused.names("another process works on this run, in ").names(&run.display().to_string());
+    }
+    let at = world.dump();
+    wait_until("it has gone further", || world.dump() != at);
+    running.signal("KILL");
+    running.wait().was_killed();
+    // What it did since is in the journal of the original alone, which nothing but the register's windows tells.
+    for command in ["resume", "undo"] {
+        let refused = world.over(command, &copied).run().exits(2).names("is an older copy");
+        refused.names(&run.display().to_string());
+    }
+    // Whoever has died keeps out nobody, not even for as long as its lease would last.
+    let moved = world.path("moved");
+    std::fs::rename(&run, &moved).expect("it can be moved");
+    let before = world.dump();
+    let running = slow(world.resume(&moved)).start();
+    wait_until("it goes on", || world.dump() != before);
+    let again = world.path("again");
+    copy(&moved, &again);
+    let refused = world.over("resume", &again).run().exits(1);
+    refused.names("another process works on this run, in ").names(&moved.display().to_string());
+    running.signal("INT");
+    running.wait().exits(130);
+    world.resume(&moved).with("--rate", "none").run().exits(0);
+    world.assert_is(&expected);
+    // It is told where it was worked on last.
+    world.over("undo", &again).run().exits(2).names(&moved.display().to_string());
+}
+
 /// What is not in a file that can be found again could never be taken back.
 #[test]
 fn a_run_whose_journal_is_taken_away_stops() {

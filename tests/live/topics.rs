@@ -47,12 +47,38 @@ fn a_topic_that_takes_no_event_is_found_early() {
     world.assert_tables(&before);
 
     // This much they may have, if they could be compressed so well: which the first of them show that they cannot.
-    kafka::allow_bytes(brokers, topic, "250");
+    kafka::alter_topic(brokers, topic, ("max.message.bytes", "250"));
     let call = world.apply(&pairs, &run).with("--in-flight", "8");
     let stopped = call.run().exits(1).names("takes messages of 250 bytes at most");
     let groups = stops::groups(&stopped.json());
     assert!(groups.done == 0 && groups.left > 60, "{stopped}");
-    kafka::allow_bytes(brokers, topic, "1000000");
+    kafka::alter_topic(brokers, topic, ("max.message.bytes", "1000000"));
+    world.resume(&run).run().exits(0);
+    world.assert_is(&expected);
+}
+
+/// When an event was sent is nothing that a group could do about.
+#[test]
+fn a_topic_that_takes_no_date_is_found_early() {
+    const BEFORE: &str = "message.timestamp.before.max.ms";
+    let (world, lines, expected) = stops::world("topic_dates", 120);
+    let (brokers, topic) = (&world.addresses.brokers, &world.topic);
+    let before = world.dump();
+    kafka::create_topic(brokers, topic, (BEFORE, "0"));
+    let (pairs, run) = (world.file("pairs.csv", to_csv(&lines)), world.run_dir());
+    let refused = world.apply(&pairs, &run).run().exits(1);
+    refused.names("no more than 0 ms before the broker's clock").names("kafka-configs.sh");
+    assert!(!run.exists());
+    world.assert_tables(&before);
+
+    // Which those events are that wait for others, as the first of them show.
+    kafka::alter_topic(brokers, topic, (BEFORE, "1000"));
+    let call = world.apply(&pairs, &run).with("--in-flight", "8").flag("-X");
+    let stopped = call.flag("linger.ms=3000").run().exits(1);
+    let stopped = stopped.names("no more than 1000 ms before the broker's clock");
+    let groups = stops::groups(&stopped.json());
+    assert!(groups.failed == 0 && groups.left > 60, "{stopped}");
+    kafka::alter_topic(brokers, topic, (BEFORE, "3600000"));
     world.resume(&run).run().exits(0);
     world.assert_is(&expected);
 }

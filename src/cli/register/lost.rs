@@ -12,6 +12,7 @@ use crate::advice::Advice;
 use crate::cluster::ClusterRegister;
 use crate::journal::{Journal, State};
 use crate::moment::Moment;
+use crate::pipeline::begin_to_reach;
 use crate::run::RunRecord;
 use crate::spec::Spec;
 
@@ -28,6 +29,7 @@ pub(in crate::cli) async fn remember(
 ) -> Result<(), Failure> {
     let tables = register.reader().tables().await?;
     let tables: Vec<String> = tables.iter().map(|(name, id)| format!("{name}={id}")).collect();
+    begin_to_reach(journal)?;
     Ok(journal.set_meta(TABLES, &tables.join(" "))?)
 }
 

@@ -11,8 +11,8 @@ use super::{Entering, Failure, Past, lost, tables};
 use crate::advice::Advice;
 use crate::cluster::{Cluster, ClusterRegister};
 use crate::journal::{Journal, State};
-use crate::model::now_us;
-use crate::pipeline::others;
+use crate::model::{TimestampUs, now_us};
+use crate::pipeline::{others, reached};
 use crate::register::{Archive, Register, Run, RunState};
 use crate::run::RunRecord;
 use crate::spec::Spec;
@@ -64,8 +64,14 @@ pub(in crate::cli) async fn enter(
             Advice::undo(run_dir)
         ))),
         RunState::Closed => Err(closed(own, Some(anew(run_dir, record)?))),
-        _ => check_newest(&run, journal, total),
+        _ => check_newest(&run, journal, total, latest(register, own).await?),
     }
+}
+
+/// The time of the latest window of a run that the register has.
+async fn latest(register: &ClusterRegister, run: &str) -> Result<Option<TimestampUs>, Failure> {
+    let windows = register.reader().windows(run).await.map_err(Failure::failed)?;
+    Ok(windows.into_iter().map(|(t, _)| t).max())
 }
 
 /// Of a run that was closed; what merges its pairs as a new one can be advised where its tables are there.
@@ -90,12 +96,14 @@ pub(in crate::cli) async fn is_closed(cluster: &Cluster, run: &str) -> bool {
 ///
 /// # Errors
 /// The register cannot be read or written.
-pub(in crate::cli) async fn begin(past: &Past, state: RunState) -> Result<(), Failure> {
+pub(in crate::cli) async fn begin(
+    past: &Past,
+    run_dir: &Path,
+    state: RunState,
+) -> Result<(), Failure> {
     let Past::Held(register) = past else { return Ok(()) };
-    if is_lost(register).await? {
-        return Ok(());
-    }
-    register.begin_state(register.run(), state).await.map_err(Failure::failed)
+    let state = if is_lost(register).await? { RunState::Lost } else { state };
+    register.begin_state(&location(run_dir), state).await.map_err(Failure::failed)
 }
 
 async fn is_lost(register: &ClusterRegister) -> Result<bool, Failure> {
@@ -103,7 +111,7 @@ async fn is_lost(register: &ClusterRegister) -> Result<bool, Failure> {
     Ok(known.is_some_and(|run| run.state == RunState::Lost))
 }
 
-/// The machine on which a run was begun, and its directory there, as far as the register knows the run.
+/// The machine on which a run was worked on last, and its directory there, as far as the register knows the run.
 pub(in crate::cli) fn whereabouts(run: Option<&Run>) -> (Option<String>, Option<PathBuf>) {
     let at = run.map(Run::host_and_dir);
     at.map(|(host, dir)| (host.to_owned(), PathBuf::from(dir))).unzip()
@@ -147,8 +155,28 @@ fn forgotten(run: &str, apply: &Advice) -> Failure {
 
 /// Sees that a run directory is not an older copy of one that has gone further: what it does not know, its commands
 /// would take for not done.
-fn check_newest(run: &Run, journal: &dyn Journal, total: u64) -> Result<(), Failure> {
-    // As it was when the last command ended; one that crashed has told nothing.
+fn check_newest(
+    run: &Run,
+    journal: &dyn Journal,
+    total: u64,
+    latest: Option<TimestampUs>,
+) -> Result<(), Failure> {
+    let older = |what: &str| {
+        let (host, dir) = run.host_and_dir();
+        Err(Failure::unusable(anyhow!(
+            "this run directory is an older copy: {what}. Nothing was written. Go on in the directory that was used last \
+             ({dir} on {host})"
+        )))
+    };
+    // Where the last command has crashed, this alone tells it.
+    if let (Some(latest), Some(reached)) = (latest, reached(journal)?)
+        && latest > reached
+    {
+        return older(
+            "the register has windows of the run that began after all that this one knows of",
+        );
+    }
+    // As it was when the last command ended.
     if run.groups.is_empty() {
         return Ok(());
     }
@@ -163,12 +191,10 @@ fn check_newest(run: &Run, journal: &dyn Journal, total: u64) -> Result<(), Fail
     if began_here >= began && undone_here + erased >= undone {
         return Ok(());
     }
-    let (host, dir) = run.host_and_dir();
-    Err(Failure::unusable(anyhow!(
-        "this run directory is an older copy: the register has {began} groups of the run as begun and {undone} as taken \
-         back, this one knows of {began_here} and {undone_here}. Nothing was written. Go on in the directory that was \
-         used last (the run began in {dir} on {host})"
-    )))
+    older(&format!(
+        "the register has {began} groups of the run as begun and {undone} as taken back, this one knows of {began_here} and \
+         {undone_here}"
+    ))
 }
 
 /// How a run stands as a whole, by its journal.
@@ -224,10 +250,9 @@ fn by_state(states: &[(usize, State)], total: u64) -> BTreeMap<String, i64> {
 pub(in crate::cli) fn begun(record: &RunRecord, run_dir: &Path, spec: (&Spec, String)) -> Run {
     let (spec, spec_sha256) = spec;
     let user = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    let location = std::path::absolute(run_dir).unwrap_or_else(|_| run_dir.to_owned());
     Run {
         id: record.id.to_string(),
-        location: location.display().to_string(),
+        location: location(run_dir),
         user: user.unwrap_or_default(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         began: now_us(),
@@ -237,6 +262,10 @@ pub(in crate::cli) fn begun(record: &RunRecord, run_dir: &Path, spec: (&Spec, St
         state: RunState::Running,
         groups: BTreeMap::new(),
     }
+}
+
+fn location(run_dir: &Path) -> String {
+    std::path::absolute(run_dir).unwrap_or_else(|_| run_dir.to_owned()).display().to_string()
 }
 
 /// Tells the register how the groups of a run stand, at the end of a command: its windows are over, but for those that

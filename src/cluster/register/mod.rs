@@ -103,7 +103,7 @@ impl Statements {
             window: with.prepare(&insert("windows", "run, t")).await?,
             window_end: with.prepare(&insert("windows", "run, t, ended, open")).await?,
             add_run: with.prepare(&insert("runs", runs::COLUMNS)).await?,
-            begin_state: with.prepare(&insert("runs", "run, state")).await?,
+            begin_state: with.prepare(&insert("runs", "run, place, state")).await?,
             set_state: with.prepare(&insert("runs", "run, state, ended, groups")).await?,
             take_first: lease::conditional(with, &first).await?,
             take: lease::conditional(with, &update(lease::ALL, " AND until = ?")).await?,
@@ -116,6 +116,11 @@ impl ClusterRegister {
     /// What can be asked of it.
     pub(crate) fn reader(&self) -> &RegisterReader {
         &self.reader
+    }
+
+    /// The name of this machine.
+    pub(crate) fn host(&self) -> &str {
+        &self.holder.host
     }
 
     async fn tell(

@@ -6,7 +6,7 @@ use crate::model::now_us;
 use crate::register::{Run, RunState};
 use crate::storage::StorageError;
 
-use super::{ClusterRegister, RegisterReader};
+use super::{ClusterRegister, Holder, RegisterReader};
 
 /// The columns of a run, in the order in which they are read and written.
 pub(super) const COLUMNS: &str = "run, place, user_name, version, began, ended, input_sha256, spec_sha256, tables, state, groups";
@@ -87,12 +87,17 @@ impl ClusterRegister {
         self.tell("adding a run to", &self.statements.add_run, values).await
     }
 
-    /// Notes what a command that begins now does with a run.
+    /// Notes what a command that begins now does with the run, and in which directory.
     ///
     /// # Errors
     /// The register cannot be written.
-    pub(crate) async fn begin_state(&self, run: &str, state: RunState) -> Result<(), StorageError> {
-        let values = (&*self.reader.merged, run, state.name());
+    pub(crate) async fn begin_state(
+        &self,
+        run_dir: &str,
+        state: RunState,
+    ) -> Result<(), StorageError> {
+        let Holder { run, host, .. } = &self.holder;
+        let values = (&*self.reader.merged, run, format!("{host}:{run_dir}"), state.name());
         self.tell("noting the state of a run in", &self.statements.begin_state, values).await
     }
 

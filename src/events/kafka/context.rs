@@ -29,6 +29,15 @@ pub(super) struct Undelivered {
     pub(super) key: String,
     /// The size of what it says.
     pub(super) bytes: usize,
+    /// How long ago it was sent, and so dated.
+    pub(super) age: Duration,
+}
+
+impl Undelivered {
+    /// Whether nothing was wrong with it but another one of its batch.
+    fn is_beside(&self) -> bool {
+        self.error.rdkafka_error_code() == Some(RDKafkaErrorCode::InvalidDifferentRecord)
+    }
 }
 
 /// The deliveries that one call waits for.
@@ -70,7 +79,10 @@ impl Ticket {
 
     fn settle_one(&self, failure: Option<Undelivered>) {
         if let Some(failure) = failure {
-            lock(&self.failure).get_or_insert(failure);
+            let mut first = lock(&self.failure);
+            if first.as_ref().is_none_or(Undelivered::is_beside) {
+                *first = Some(failure);
+            }
         }
         if self.outstanding.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.settled.notify_one();
@@ -164,9 +176,9 @@ impl Context {
         }
     }
 
-    /// Whether any event has been taken.
-    pub(super) fn has_acknowledged(&self) -> bool {
-        !lock(&self.offsets).is_empty()
+    /// When the latest event was taken; 0 if none has been.
+    pub(super) fn acknowledged_at_ms(&self) -> u64 {
+        self.acknowledged_at_ms.load(Ordering::Relaxed)
     }
 
     /// A partition took an event at an offset; one that is not known is negative.
@@ -184,7 +196,7 @@ impl Context {
             let since = self.silence().as_secs();
             tracing::warn!("Kafka acknowledges events again, after {since} s");
         }
-        let now_ms = self.born.elapsed().as_millis() as u64;
+        let now_ms = (self.born.elapsed().as_millis() as u64).max(1);
         let before_ms = self.acknowledged_at_ms.swap(now_ms, Ordering::Relaxed);
         // Often enough; deliveries come by the hundred thousand per second.
         if now_ms > before_ms {
@@ -245,6 +257,7 @@ impl ProducerContext for Context {
                 error: error.clone(),
                 key: String::from_utf8_lossy(message.key().unwrap_or_default()).into_owned(),
                 bytes: message.payload_len(),
+                age: ticket.waited(),
             })),
         }
         self.room.notify_one();
@@ -304,13 +317,16 @@ mod tests {
 
     #[tokio::test]
     async fn a_ticket_is_settled_by_its_last_delivery_and_keeps_the_first_failure() {
-        let ticket = Arc::new(Ticket::new(3));
+        let ticket = Arc::new(Ticket::new(4));
+        // What failed for another one's sake alone is the last to be told.
         let waiting = tokio::spawn({
             let ticket = Arc::clone(&ticket);
             async move { ticket.settled().await }
         });
         ticket.settle_one(None);
-        let failed = |error| Undelivered { error, key: "k".into(), bytes: 2 };
+        let failed = |error| Undelivered { error, key: "k".into(), bytes: 2, age: Duration::ZERO };
+        let beside = KafkaError::MessageProduction(RDKafkaErrorCode::InvalidDifferentRecord);
+        ticket.settle_one(Some(failed(beside)));
         ticket.settle_one(Some(failed(KafkaError::Canceled)));
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());

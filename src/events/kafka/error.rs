@@ -90,12 +90,26 @@ pub(crate) enum ProducerError {
         /// An event.
         bytes: usize,
     },
+    /// It does not take the dates that events have.
+    #[error(
+        "topic '{topic}' refuses events because of when they were sent: {}. Raise what it allows, with kafka-configs.sh \
+         --bootstrap-server {brokers} --alter --entity-type topics --entity-name {topic} --add-config \
+         message.timestamp.before.max.ms=86400000,message.timestamp.after.max.ms=3600000, set the clocks of this machine and \
+         of the brokers, or use --no-events",
+        dates(*within)
+    )]
+    Misdated {
+        topic: String,
+        brokers: String,
+        /// How far before and after the broker's clock they may be, in milliseconds, if that is known.
+        within: Option<[u64; 2]>,
+    },
     /// The user may not write to it.
     #[error(
-        "topic '{topic}' may not be written to{}. Nothing was written. Whoever \
-         administers Kafka can run: kafka-acls.sh --bootstrap-server {brokers} --add --allow-principal User:{} --operation \
-         Write --operation Describe --topic {topic}",
+        "topic '{topic}' may not be written to{}{}. Whoever administers Kafka can run: kafka-acls.sh --bootstrap-server \
+         {brokers} --add --allow-principal User:{} --operation Write --operation Describe --topic {topic}",
         user.as_ref().map(|user| format!(" by {user}")).unwrap_or_default(),
+        if *is_lost { " any more" } else { ". Nothing was written" },
         user.as_deref().unwrap_or("NAME")
     )]
     NotPermitted {
@@ -104,6 +118,8 @@ pub(crate) enum ProducerError {
         brokers: String,
         /// Who asks, if anybody is named.
         user: Option<String>,
+        /// It was not so when the command began.
+        is_lost: bool,
     },
     /// An event is larger than a message may be.
     #[error(
@@ -123,6 +139,11 @@ pub(crate) enum ProducerError {
         /// Why.
         cause: String,
     },
+    /// Nothing was wrong with it, but with another event of its batch each time that it was sent.
+    #[error(
+        "an event was not accepted by topic '{topic}', because another one of its batch was not"
+    )]
+    Beside { topic: String },
     /// None is taken any more: what the client or the brokers say is not about an event.
     #[error("no event gets to topic '{topic}' any more: {cause}")]
     Lost {
@@ -150,27 +171,43 @@ pub(crate) enum ProducerError {
     Unacknowledged { outstanding: usize },
 }
 
+/// What a topic says of dates.
+fn dates(within: Option<[u64; 2]>) -> String {
+    match within {
+        Some([before, after]) => format!(
+            "no more than {before} ms before the broker's clock (message.timestamp.before.max.ms), nor {after} ms after it \
+             (message.timestamp.after.max.ms)"
+        ),
+        None => "they are too far from the broker's clock (message.timestamp.before.max.ms and message.timestamp.after.max.ms)"
+            .to_owned(),
+    }
+}
+
 impl ProducerError {
     /// What it is about.
     pub(super) fn scope(&self) -> Scope {
         use ProducerError::{
-            Fatal, LeaderUnreachable, Lost, NoTopic, NotPermitted, Property, Refused, Settings,
-            Silent, TooLarge, TooSmall, TopicGone, TopicUnusable, Unacknowledged, Unreachable,
+            Beside, Fatal, LeaderUnreachable, Lost, Misdated, NoTopic, NotPermitted, Property,
+            Refused, Settings, Silent, TooLarge, TooSmall, TopicGone, TopicUnusable,
+            Unacknowledged, Unreachable,
         };
         match self {
             Property { .. } | Settings { .. } => Scope::Settings,
             Fatal { .. }
             | Lost { .. }
             | Silent { .. }
+            | Misdated { .. }
             | NoTopic { .. }
             | NotPermitted { .. }
             | TooSmall { .. }
             | TopicGone { .. }
             | TopicUnusable { .. } => Scope::All,
             Unacknowledged { .. } => Scope::OnTheirWay,
-            Unreachable { .. } | LeaderUnreachable { .. } | TooLarge { .. } | Refused { .. } => {
-                Scope::One
-            }
+            Unreachable { .. }
+            | LeaderUnreachable { .. }
+            | TooLarge { .. }
+            | Refused { .. }
+            | Beside { .. } => Scope::One,
         }
     }
 }

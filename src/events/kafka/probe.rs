@@ -13,6 +13,7 @@ use rdkafka::producer::{Producer as _, ThreadedProducer};
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 
 use super::context::Context;
+use super::rights::not_permitted;
 use super::{KafkaSettings, ProducerError};
 
 /// How long is waited for a broker, and then again for the topic.
@@ -66,6 +67,7 @@ fn wait_for_topic(
                     return Err(unready(not_yet, settings));
                 }
             }
+            Err(LookError::Right) => return Err(not_permitted(settings)),
             Err(LookError::Topic(cause)) => {
                 return Err(ProducerError::TopicUnusable { topic: settings.topic.clone(), cause });
             }
@@ -89,6 +91,8 @@ fn wait_for_topic(
 enum LookError {
     /// The topic is refused for good.
     Topic(String),
+    /// To us.
+    Right,
     /// The question was not answered.
     Broker(KafkaError),
 }
@@ -106,6 +110,9 @@ fn look(producer: &ThreadedProducer<Context>, topic: &str) -> Result<TopicState,
         }
         Some(error @ RDKafkaRespErr::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE) => {
             return Ok(TopicState::NotReady(described(&KafkaError::Global(error.into()))));
+        }
+        Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED) => {
+            return Err(LookError::Right);
         }
         Some(error) => return Err(LookError::Topic(described(&KafkaError::Global(error.into())))),
     }
@@ -158,7 +165,7 @@ fn wait_for_leader(
             Some(
                 RDKafkaErrorCode::TopicAuthorizationFailed
                 | RDKafkaErrorCode::ClusterAuthorizationFailed,
-            ) => return Err(ProducerError::TopicUnusable { topic, cause: described(&error) }),
+            ) => return Err(not_permitted(settings)),
             _ if begun.elapsed() >= PATIENCE => {
                 let trouble = producer.client().context().trouble();
                 let cause = trouble.cause.unwrap_or_else(|| described(&error));

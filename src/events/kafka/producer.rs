@@ -7,20 +7,20 @@
 //! is told.
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
-use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::types::RDKafkaErrorCode as Code;
 use tokio::task;
 use tokio::time;
 
 use crate::events::Scope;
 use crate::model::Event;
 
-use super::context::{Context, OnDelivered, Ticket, Undelivered};
+use super::context::{Context, OnDelivered, Ticket, Undelivered, lock};
 use super::probe::{described, probe};
 use super::topic::TopicSettings;
 use super::{KafkaSettings, ProducerError, rights};
@@ -34,8 +34,11 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// A full queue is looked at again after this long even if no delivery made room.
 const ROOM_PAUSE: Duration = Duration::from_millis(100);
 
-/// So many events that are too large, and none that was taken, are about all that come.
+/// So many events that are refused, and none taken in between, are about all that come: if none was before, or some were.
 const COMMON: usize = 5;
+const COMMON_LATER: usize = 20;
+/// How often events are sent that stand in a batch with one that is refused.
+const TIMES_BESIDE: usize = 8;
 
 /// How long [`Producer::close`] waits for what is still on its way: a part of the half minute in which a command that is
 /// stopped has to end, whatever the broker does.
@@ -46,10 +49,11 @@ pub(super) struct Producer {
     inner: Arc<ThreadedProducer<Context>>,
     topic: String,
     brokers: String,
+    user: Option<String>,
     of_topic: TopicSettings,
     patience: Duration,
-    /// Events that were too large, while none was acknowledged.
-    refused: AtomicUsize,
+    /// Events that were refused since the latest was acknowledged, and when that was.
+    refused: Mutex<(u64, usize)>,
 }
 
 impl Producer {
@@ -69,9 +73,11 @@ impl Producer {
         // Only a topic that is there has settings.
         let of_topic = TopicSettings::ask(settings).await;
         rights::check(settings, &of_topic).await?;
+        of_topic.check_dates(&topic, &brokers)?;
         let inner = Self::make(settings, &of_topic, on_delivered, false).await?;
-        let refused = AtomicUsize::new(0);
-        Ok(Self { inner: Arc::new(inner), topic, brokers, of_topic, patience: PATIENCE, refused })
+        let refused = Mutex::default();
+        let (inner, user) = (Arc::new(inner), settings.user());
+        Ok(Self { inner, topic, brokers, user, of_topic, patience: PATIENCE, refused })
     }
 
     /// Sees that the topic can take an event of so many bytes.
@@ -122,6 +128,17 @@ impl Producer {
     /// The first failure. An event that cannot be sent does not keep the others from being sent and
     /// waited for; only a producer that gave up ([`ProducerError::Fatal`]) ends the call at once.
     pub(crate) async fn send_all(&self, events: &[Event]) -> Result<(), ProducerError> {
+        for _ in 1..TIMES_BESIDE {
+            match self.send(events).await {
+                // One that another batch has taken is sent twice, with the same id.
+                Err(ProducerError::Beside { .. }) => {}
+                sent => return sent,
+            }
+        }
+        self.send(events).await
+    }
+
+    async fn send(&self, events: &[Event]) -> Result<(), ProducerError> {
         if events.is_empty() {
             return Ok(());
         }
@@ -188,7 +205,7 @@ impl Producer {
                 Err(refused) => refused,
             };
             match error.rdkafka_error_code() {
-                Some(RDKafkaErrorCode::QueueFull) => {
+                Some(Code::QueueFull) => {
                     record = returned;
                     // Running into the timeout is fine: then the queue is looked at again.
                     let _ = time::timeout(ROOM_PAUSE, room.notified()).await;
@@ -196,7 +213,7 @@ impl Producer {
                         self.while_waiting(ticket).await?;
                     }
                 }
-                Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
+                Some(Code::MessageSizeTooLarge) => {
                     return Err(self.too_large(event.key.clone(), event.payload.len()));
                 }
                 _ => return Err(self.delivery_error(&error)),
@@ -259,22 +276,44 @@ impl Producer {
         ProducerError::TopicGone { topic: self.topic.clone(), brokers: self.brokers.clone() }
     }
 
-    fn undelivered(&self, Undelivered { error, key, bytes }: Undelivered) -> ProducerError {
+    fn undelivered(&self, Undelivered { error, key, bytes, age }: Undelivered) -> ProducerError {
         match error.rdkafka_error_code() {
-            Some(
-                RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::MessageBatchTooLarge,
-            ) => self.too_large(key, bytes),
+            // The library does not tell what of a record is invalid.
+            Some(Code::InvalidRecord | Code::InvalidDifferentRecord)
+                if self.of_topic.is_too_old(age) =>
+            {
+                self.of_topic.misdated(&self.topic, &self.brokers)
+            }
+            Some(Code::InvalidDifferentRecord) => {
+                ProducerError::Beside { topic: self.topic.clone() }
+            }
+            Some(Code::InvalidRecord) => {
+                let cause = format!("{}, {}", described(&error), self.of_topic.what_is_checked());
+                self.refusal(cause, true)
+            }
+            Some(Code::MessageSizeTooLarge | Code::MessageBatchTooLarge) => {
+                self.too_large(key, bytes)
+            }
             _ => self.delivery_error(&error),
         }
     }
 
-    /// Of one event, or of all: none has been taken yet, and this is one of many.
     fn too_large(&self, key: String, bytes: usize) -> ProducerError {
-        let is_taken = self.inner.client().context().has_acknowledged();
-        if is_taken || self.refused.fetch_add(1, Ordering::Relaxed) + 1 < COMMON {
-            return ProducerError::TooLarge { key, bytes };
+        let fitted = self.of_topic.most_bytes.is_some_and(|most| most > bytes);
+        match self.is_common() {
+            false => ProducerError::TooLarge { key, bytes },
+            true if fitted => self.refusal("its max.message.bytes was lowered".to_owned(), false),
+            true => self.too_small(bytes),
         }
-        self.too_small(bytes)
+    }
+
+    /// Whether an event that is refused is one of many, and none has been taken in between: then all are.
+    fn is_common(&self) -> bool {
+        let taken_at = self.inner.client().context().acknowledged_at_ms();
+        let mut refused = lock(&self.refused);
+        let (_, count) = *refused;
+        *refused = if refused.0 == taken_at { (taken_at, count + 1) } else { (taken_at, 1) };
+        refused.1 >= if taken_at == 0 { COMMON } else { COMMON_LATER }
     }
 
     fn fatal(&self) -> Option<ProducerError> {
@@ -285,31 +324,37 @@ impl Producer {
     fn delivery_error(&self, error: &KafkaError) -> ProducerError {
         let cause = match error.rdkafka_error_code() {
             // A producer that gave up throws away its queue.
-            Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::PurgeQueue) => match self.fatal() {
+            Some(Code::Fatal | Code::PurgeQueue) => match self.fatal() {
                 Some(fatal) => return fatal,
                 None => described(error),
             },
             // Whatever comes next would meet the same.
-            Some(
-                RDKafkaErrorCode::UnknownTopic
-                | RDKafkaErrorCode::UnknownTopicOrPartition
-                | RDKafkaErrorCode::UnknownPartition,
-            ) => return self.gone(),
-            Some(
-                RDKafkaErrorCode::InvalidTopic
-                | RDKafkaErrorCode::TopicAuthorizationFailed
-                | RDKafkaErrorCode::ClusterAuthorizationFailed,
-            ) => {
+            Some(Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition) => {
+                return self.gone();
+            }
+            Some(Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed) => {
+                let (topic, brokers) = (self.topic.clone(), self.brokers.clone());
+                let user = self.user.clone();
+                return ProducerError::NotPermitted { topic, brokers, user, is_lost: true };
+            }
+            Some(Code::InvalidTopic) => {
                 let (topic, cause) = (self.topic.clone(), described(error));
                 return ProducerError::TopicUnusable { topic, cause };
             }
-            Some(RDKafkaErrorCode::MessageTimedOut) => {
-                "not acknowledged within message.timeout.ms".to_owned()
+            // Each is dated when it is sent, so it is the setting or the clocks, and those hold for all.
+            Some(Code::InvalidTimestamp) => {
+                return self.of_topic.misdated(&self.topic, &self.brokers);
             }
+            Some(Code::MessageTimedOut) => "not acknowledged within message.timeout.ms".to_owned(),
             _ => described(error),
         };
+        self.refusal(cause, self.is_about_one(error))
+    }
+
+    /// An event is refused, which may be about it alone.
+    fn refusal(&self, cause: String, is_about_one: bool) -> ProducerError {
         let topic = self.topic.clone();
-        match self.is_about_one(error) {
+        match is_about_one && !self.is_common() {
             true => ProducerError::Refused { topic, cause },
             false => ProducerError::Lost { topic, cause },
         }
@@ -317,15 +362,11 @@ impl Producer {
 
     /// Whether others may be taken where one is not: few errors are about what it says.
     fn is_about_one(&self, error: &KafkaError) -> bool {
-        use RDKafkaErrorCode::{
-            InvalidArgument, InvalidMessage, InvalidMessageSize, InvalidRecord, InvalidTimestamp,
-            MessageTimedOut, PolicyViolation,
+        use Code::{
+            InvalidArgument, InvalidMessage, InvalidMessageSize, MessageTimedOut, PolicyViolation,
         };
         match error.rdkafka_error_code() {
-            Some(
-                InvalidArgument | InvalidMessage | InvalidMessageSize | InvalidRecord
-                | InvalidTimestamp | PolicyViolation,
-            ) => true,
+            Some(InvalidArgument | InvalidMessage | InvalidMessageSize | PolicyViolation) => true,
             // A partition may be without a leader while others have one.
             Some(MessageTimedOut) => {
                 let context = self.inner.client().context();

@@ -69,13 +69,15 @@ pub(super) async fn check(
         Some(
             RDKafkaErrorCode::TopicAuthorizationFailed
             | RDKafkaErrorCode::ClusterAuthorizationFailed,
-        ) => Err(ProducerError::NotPermitted {
-            topic: settings.topic.clone(),
-            brokers: settings.brokers.clone(),
-            user: settings.user(),
-        }),
+        ) => Err(not_permitted(settings)),
         _ => Ok(()),
     }
+}
+
+/// That the topic may not be written to, found out before the first group.
+pub(super) fn not_permitted(settings: &KafkaSettings) -> ProducerError {
+    let (topic, brokers) = (settings.topic.clone(), settings.brokers.clone());
+    ProducerError::NotPermitted { topic, brokers, user: settings.user(), is_lost: false }
 }
 
 /// The broker's answer, if there is one.

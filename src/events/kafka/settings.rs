@@ -148,10 +148,15 @@ impl KafkaSettings {
 fn brokers(text: &str) -> Result<String, String> {
     let brokers = values::hosts(text)?;
     for broker in &brokers {
-        values::with_port(broker.rsplit("://").next().unwrap_or(broker), 0)?;
+        // As brokers write it in their listeners.
+        let scheme = SCHEMES.iter().find_map(|scheme| broker.strip_prefix(scheme));
+        values::with_port(scheme.unwrap_or(broker), 0)?;
     }
     Ok(brokers.join(","))
 }
+
+/// What may stand before a broker.
+const SCHEMES: [&str; 4] = ["PLAINTEXT://", "SSL://", "SASL_PLAINTEXT://", "SASL_SSL://"];
 
 /// A topic, as Kafka allows them.
 fn topic(text: &str) -> Result<String, String> {
@@ -165,8 +170,14 @@ fn topic(text: &str) -> Result<String, String> {
             "is not a topic: up to 249 letters, digits, '.', '_' and '-' are allowed".into()
         );
     }
+    if INTERNAL.contains(&text) {
+        return Err("is a topic of Kafka itself, to which nobody else writes".into());
+    }
     Ok(text.to_owned())
 }
+
+/// What brokers keep for themselves (`Topic.INTERNAL_TOPICS`).
+const INTERNAL: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__share_group_state"];
 
 /// Why a property cannot be overridden, if so.
 fn refuse(key: &str, value: &str) -> Option<String> {
@@ -318,6 +329,8 @@ mod tests {
     #[test]
     fn brokers_and_topics_are_checked() {
         assert_eq!(brokers("k1, SSL://k2:9093").unwrap(), "k1,SSL://k2:9093");
+        assert!(brokers("http://k1:9092").unwrap_err().contains("a scheme"));
+        assert!(topic("__consumer_offsets").unwrap_err().contains("of Kafka itself"));
         brokers("k1:x").unwrap_err();
         topic("a b").unwrap_err();
     }

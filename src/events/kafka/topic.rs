@@ -9,9 +9,9 @@ use rdkafka::producer::{Producer as _, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode;
 use tokio::task;
 
-use super::KafkaSettings;
 use super::context::Context;
 use super::probe::described;
+use super::{KafkaSettings, ProducerError};
 
 /// How long the broker may take to answer.
 const QUESTION: Duration = Duration::from_secs(5);
@@ -21,6 +21,8 @@ const FRAMING_BYTES: usize = 512;
 const BATCH_HEADER_BYTES: usize = 61;
 /// How many times smaller an event becomes at best: much of one is random.
 const BEST_COMPRESSION: usize = 4;
+/// What an event may well take, in milliseconds, on the way from its date to a broker's clock.
+const LEAST_DELAY_MS: u64 = 100;
 /// Of a batch and of a message, if nobody says otherwise.
 const DEFAULT_BATCH_BYTES: usize = 1_000_000;
 
@@ -31,6 +33,9 @@ pub(super) struct TopicSettings {
     pub(super) most_bytes: Option<usize>,
     /// `min.insync.replicas`.
     pub(super) least_in_sync: Option<usize>,
+    /// How far before and after a broker's clock a message may be dated, in milliseconds; nothing where the broker dates
+    /// them: `message.timestamp.before.max.ms`, `message.timestamp.after.max.ms`.
+    pub(super) dates_within: Option<[u64; 2]>,
     /// Whether the brokers decide who may do what.
     pub(super) is_guarded: bool,
     /// The topic is known to be there: who names it is not to create it any more.
@@ -57,11 +62,24 @@ impl TopicSettings {
 
     async fn asked(admin: &Admin, settings: &KafkaSettings) -> (Self, Result<(), KafkaError>) {
         let topic = describe(admin, ResourceSpecifier::Topic(&settings.topic)).await;
-        let number = |name| topic.as_ref().ok()?.get(name)?.value.as_ref()?.parse().ok();
+        let number =
+            |name: &str| topic.as_ref().ok()?.get(name)?.value.as_ref()?.parse::<u64>().ok();
         let (most_bytes, least_in_sync) =
             (number("max.message.bytes"), number("min.insync.replicas"));
+        let is_dated_here = topic.as_ref().is_ok_and(|topic| {
+            let by = topic.get("message.timestamp.type").and_then(|by| by.value.as_deref());
+            by == Some("CreateTime")
+        });
+        let within = || {
+            let of = |which| number(&format!("message.timestamp.{which}.max.ms"));
+            Some([of("before")?, of("after")?])
+        };
+        let dates_within = within().filter(|_| is_dated_here);
         let is_guarded = is_refused(&topic) || is_guarded(admin, &settings.topic).await;
-        (Self { most_bytes, least_in_sync, is_guarded, is_there: true }, topic.map(drop))
+        let most_bytes = most_bytes.and_then(|most| most.try_into().ok());
+        let least_in_sync = least_in_sync.and_then(|least| least.try_into().ok());
+        let found = Self { most_bytes, least_in_sync, dates_within, is_guarded, is_there: true };
+        (found, topic.map(drop))
     }
 
     /// What of librdkafka's settings has to follow. A batch is never larger than the topic takes, unless by a single
@@ -83,6 +101,42 @@ impl TopicSettings {
     pub(super) fn may_take(&self, bytes: usize) -> bool {
         let least = BATCH_HEADER_BYTES + bytes / BEST_COMPRESSION;
         self.most_bytes.is_none_or(|most| most >= least)
+    }
+
+    /// Sees that the topic may take an event that is dated a moment before a broker has it.
+    ///
+    /// # Errors
+    /// It takes none.
+    pub(super) fn check_dates(&self, topic: &str, brokers: &str) -> Result<(), ProducerError> {
+        match self.dates_within {
+            Some([before, _]) if before < LEAST_DELAY_MS => Err(self.misdated(topic, brokers)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether it refuses an event that was dated so long ago.
+    pub(super) fn is_too_old(&self, age: Duration) -> bool {
+        self.dates_within.is_some_and(|[before, _]| age.as_millis() >= before.into())
+    }
+
+    /// What brokers look at that may make a record of ours invalid.
+    pub(super) fn what_is_checked(&self) -> String {
+        let dates = self.dates_within.map_or_else(
+            || "its date is too far from the broker's clock".to_owned(),
+            |[before, after]| {
+                format!(
+                    "it is dated more than {before} ms before or {after} ms after the broker's clock \
+                     (message.timestamp.before.max.ms, message.timestamp.after.max.ms)"
+                )
+            },
+        );
+        format!("so {dates}, or the brokers check it against a schema")
+    }
+
+    /// That it does not take the dates of events.
+    pub(super) fn misdated(&self, topic: &str, brokers: &str) -> ProducerError {
+        let (topic, brokers) = (topic.to_owned(), brokers.to_owned());
+        ProducerError::Misdated { topic, brokers, within: self.dates_within }
     }
 
     /// Whether a partition has too few replicas in sync to take anything, and then which.
@@ -127,7 +181,12 @@ async fn describe(
 ) -> Result<ConfigResource, KafkaError> {
     let options = AdminOptions::new().request_timeout(Some(QUESTION));
     let answer = admin.describe_configs(&[resource], &options).await?.into_iter().next();
-    answer.ok_or(KafkaError::NoMessageReceived)?.map_err(KafkaError::AdminOp)
+    let answer = answer.ok_or(KafkaError::NoMessageReceived)?.map_err(KafkaError::AdminOp)?;
+    match answer.entries.is_empty() {
+        // What the broker says of that does not come through the library; nothing else leaves out all of them.
+        true => Err(KafkaError::AdminOp(RDKafkaErrorCode::TopicAuthorizationFailed)),
+        false => Ok(answer),
+    }
 }
 
 fn is_refused<T>(answer: &Result<T, KafkaError>) -> bool {

@@ -239,8 +239,14 @@ pub(super) fn unreadable(path: &Path, error: &rusqlite::Error) -> JournalError {
         false => {
             // SQLite keeps the reason to itself.
             let opened = error.sqlite_error_code().filter(|code| *code == CannotOpen);
-            let reason = opened.and_then(|_| fs::File::open(path).err());
-            let cause = reason.map_or_else(|| error.to_string(), |reason| reason.to_string());
+            let cause = match opened.map(|_| fs::File::open(path)) {
+                None => error.to_string(),
+                Some(Err(reason)) => reason.to_string(),
+                Some(Ok(_)) => format!(
+                    "{error}; two files stand beside it while it is open, so its directory has to take new ones (its rights, \
+                     and inodes: df -i)"
+                ),
+            };
             JournalError::Read { path: text(path), cause }
         }
     }

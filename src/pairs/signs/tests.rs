@@ -184,6 +184,7 @@ fn what_nobody_sees_is_found_wherever_it_stands() {
         '\u{ffff}',
         '\u{e0041}',
         '\u{61c}',
+        '\u{2800}',
     ] {
         for id in
             [format!("{c}u1"), format!("u{c}1"), format!("u1{c}"), format!("é{c}é"), c.to_string()]
@@ -219,7 +220,10 @@ fn what_may_be_meant_is_doubted_only() {
         &["123.0", "7.00", "1,234", "12,345,678", "9.91214E15", "1-Mar", "MAR-01", "2-Sep-2024"],
     );
     check("quoted", &["'abc'", "\"abc\"", "`abc`", "b'abc'", "u'abc'"]);
-    check("look-alike", &["a\u{a0}b", "a\u{202f}b", "p\u{430}ul", "\u{391}nna", "\u{ff21}b"]);
+    check(
+        "look-alike",
+        &["a\u{a0}b", "a\u{202f}b", "p\u{430}ul", "\u{391}nna", "\u{ff11}2", "a\u{fe0f}1"],
+    );
     plain(
         &[
             "10",

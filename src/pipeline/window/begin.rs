@@ -119,6 +119,10 @@ impl<S: Send + Sync + 'static> Window<S> {
         entries: &[Claim],
     ) -> Result<(), StorageError> {
         let operation = self.operations.register();
+        self.reached.note(&*self.journal, self.t).map_err(|error| {
+            let message = error.to_string();
+            StorageError { class: message.clone(), message, kind: Fault::Fatal }
+        })?;
         let begun = self.carry_out(operation, || register.begin(self.t, entries)).await;
         begun.map_err(for_all)?;
         failpoint::hit("registered");

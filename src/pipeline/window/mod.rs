@@ -12,6 +12,7 @@ mod begin;
 mod coalesce;
 mod gather;
 mod lists;
+mod reached;
 mod send;
 
 use std::future::{Future, poll_fn};
@@ -36,6 +37,8 @@ pub(crate) use ask::{IntendError, NextPage};
 use begin::Begun;
 use gather::Asked;
 pub(super) use lists::ListAttempts;
+pub(super) use reached::Reached;
+pub(crate) use reached::{begin_to_reach, reached};
 
 /// Groups that are worked on as one.
 #[derive(Debug)]

@@ -116,7 +116,10 @@ async fn a_topic_that_is_refused_is_named() {
     cluster.topic_error("changes", refused).unwrap();
     let error =
         Producer::connect(&settings(cluster.bootstrap_servers()), |_| {}).await.unwrap_err();
-    assert!(error.to_string().starts_with("topic 'changes' cannot be written to: "), "{error}");
+    assert!(
+        error.to_string().starts_with("topic 'changes' may not be written to. Nothing was "),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -151,7 +154,8 @@ async fn a_right_that_is_lost_is_everybody_s() {
     cluster.request_errors(RDKafkaApiKey::Produce, &refused);
     let error = producer.send_all(&events(1)).await.unwrap_err();
     assert!(
-        matches!(error, ProducerError::TopicUnusable { .. }) && error.scope() == Scope::All,
+        matches!(error, ProducerError::NotPermitted { is_lost: true, .. })
+            && error.scope() == Scope::All,
         "{error}"
     );
 }
@@ -162,6 +166,7 @@ async fn what_is_not_about_an_event_is_about_all() {
     for (refused, scope) in [
         (RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_RECORD, Scope::One),
         (RDKafkaRespErr::RD_KAFKA_RESP_ERR_POLICY_VIOLATION, Scope::One),
+        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP, Scope::All),
         (RDKafkaRespErr::RD_KAFKA_RESP_ERR_SECURITY_DISABLED, Scope::All),
         (RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNSUPPORTED_FOR_MESSAGE_FORMAT, Scope::All),
     ] {
@@ -170,6 +175,21 @@ async fn what_is_not_about_an_event_is_about_all() {
         let error = producer.send_all(&events(1)).await.unwrap_err();
         assert_eq!(error.scope(), scope, "{error}");
     }
+}
+
+/// As where a broker checks what they say against a schema.
+#[tokio::test]
+async fn what_refuses_every_event_is_no_failure_of_a_group() {
+    let cluster = MockCluster::new(1).unwrap();
+    let producer = connected(&cluster).await;
+    let mut scopes = Vec::new();
+    for _ in 0..COMMON {
+        let refused = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_RECORD];
+        cluster.request_errors(RDKafkaApiKey::Produce, &refused);
+        scopes.push(producer.send_all(&events(1)).await.unwrap_err().scope());
+    }
+    let (last, before) = scopes.split_last().unwrap();
+    assert!(*last == Scope::All && before.iter().all(|scope| *scope == Scope::One), "{scopes:?}");
 }
 
 #[tokio::test]
