@@ -118,7 +118,7 @@ pub(super) fn unknown(environment: impl Iterator<Item = (OsString, OsString)>) -
             let (name, value) = (name.to_string_lossy(), value.to_string_lossy());
             let own = name.strip_prefix("TRIBUTARY_")?;
             let is_known = rows().any(|row| match row.kind {
-                Kind::Table => name.starts_with(&(row.variable() + "_")),
+                ValueKind::Table => name.starts_with(&(row.variable() + "_")),
                 _ => row.is_in(Layer::Environment) && name == row.variable(),
             });
             let is_of_test = cfg!(debug_assertions) && OF_TESTS.contains(&own);
