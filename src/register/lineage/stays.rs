@@ -71,7 +71,7 @@ impl Stays {
         }
     }
 
-    /// The number of a moment.
+    /// Takes in a moment, unless it is known.
     fn number(&mut self, moment: Moment) -> u32 {
         let new = self.moments.len() as u32;
         let number = *self.numbers.entry(moment).or_insert(new);
