@@ -244,21 +244,21 @@ fn property_error(key: &str, value: &str, error: KafkaError) -> ProducerError {
 }
 
 #[cfg(test)]
+impl KafkaSettings {
+    pub(super) fn of_tests(brokers: impl Into<String>, properties: &[(&str, &str)]) -> Self {
+        let property = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        let properties = Properties(properties.iter().map(property).collect());
+        Self { brokers: brokers.into(), topic: "changes".into(), properties }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::super::super::Scope;
     use super::*;
 
     fn with(properties: &[(&str, &str)]) -> KafkaSettings {
-        KafkaSettings {
-            brokers: "127.0.0.1:9092".into(),
-            topic: "changes".into(),
-            properties: Properties(
-                properties
-                    .iter()
-                    .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-                    .collect(),
-            ),
-        }
+        KafkaSettings::of_tests("127.0.0.1:9092", properties)
     }
 
     fn message(properties: &[(&str, &str)]) -> String {

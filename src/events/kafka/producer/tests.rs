@@ -6,19 +6,13 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::*;
-use crate::secret::Properties;
 
 fn settings(brokers: impl Into<String>) -> KafkaSettings {
-    KafkaSettings {
-        brokers: brokers.into(),
-        topic: "changes".into(),
-        properties: Properties::default(),
-    }
+    KafkaSettings::of_tests(brokers, &[])
 }
 
 fn settings_with(brokers: impl Into<String>, property: &str, value: &str) -> KafkaSettings {
-    let properties = Properties(vec![(property.into(), value.into())]);
-    KafkaSettings { properties, ..settings(brokers) }
+    KafkaSettings::of_tests(brokers, &[(property, value)])
 }
 
 fn events(n: usize) -> Vec<Event> {
