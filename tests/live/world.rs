@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use futures::{TryStreamExt, stream};
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use serde_json::Value;
@@ -98,6 +99,20 @@ impl World {
              {{'class': 'NetworkTopologyStrategy', {replicas}}}"
         ));
         world
+    }
+
+    /// Runs statements, many at once.
+    pub(crate) fn execute(&self, statements: Vec<String>) {
+        const AT_ONCE: usize = 32;
+        let session = self.session();
+        let done = stream::iter(statements.into_iter().map(Ok)).try_for_each_concurrent(
+            AT_ONCE,
+            |statement| async move {
+                let done = session.query_unpaged(statement.as_str(), ()).await;
+                done.map(drop).map_err(|error| format!("{statement}: {error}"))
+            },
+        );
+        runtime().block_on(done).expect("the statements fit the tables");
     }
 
     /// Lets a role read and write the keyspace, and keep the register.

@@ -325,7 +325,7 @@ fn what_is_written_to_sources_meanwhile_goes_where_their_rows_went() {
     scene.assert_tables(&expected);
 
     let all = writes.values().flatten();
-    scene.execute(all.map(|write| write.statement(&scene.world.keyspace)).collect());
+    scene.world.execute(all.map(|write| write.statement(&scene.world.keyspace)).collect());
     let mut swept = 0;
     for ((_, to), of_case) in &writes {
         for write in of_case {

@@ -15,7 +15,7 @@ mod wide;
 
 use std::path::{Path, PathBuf};
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::StreamExt;
 use scylla::value::Row;
 use serde_json::Value;
 
@@ -100,23 +100,9 @@ impl Scene {
         self.shapes.iter().find(|shape| shape.name == table).expect("it is described")
     }
 
-    /// Runs statements, many at once.
-    fn execute(&self, statements: Vec<String>) {
-        const AT_ONCE: usize = 64;
-        let session = self.world.session();
-        let done = stream::iter(statements.into_iter().map(Ok)).try_for_each_concurrent(
-            AT_ONCE,
-            |statement| async move {
-                let done = session.query_unpaged(statement.as_str(), ()).await;
-                done.map(drop).map_err(|error| format!("{statement}: {error}"))
-            },
-        );
-        runtime().block_on(done).expect("the statements fit the tables");
-    }
-
     /// Runs one statement, in which `{}` stands for the keyspace and a dot.
     fn cql(&self, statement: &str) {
-        self.execute(vec![statement.replace("{}", &format!("{}.", self.world.keyspace))]);
+        self.world.execute(vec![statement.replace("{}", &format!("{}.", self.world.keyspace))]);
     }
 
     fn load(&self, tables: &Tables) {
@@ -137,7 +123,7 @@ impl Scene {
                 ));
             }
         }
-        self.execute(statements);
+        self.world.execute(statements);
     }
 
     fn dump(&self) -> Tables {

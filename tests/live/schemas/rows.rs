@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::StreamExt;
 use scylla::value::{CqlValue, Row};
 
 use super::Scene;
@@ -129,7 +129,7 @@ impl Scene<'_> {
                 statements.extend(self.inserted(table, key, cells));
             }
         }
-        self.execute(statements);
+        self.world.execute(statements);
     }
 
     fn inserted(&self, table: &Table, key: &Key, cells: &Cells) -> Vec<String> {
@@ -270,21 +270,7 @@ impl Scene<'_> {
         let statements = late
             .iter()
             .flat_map(|late| self.updates(&self.tables[late.table], &late.key, &late.cells));
-        self.execute(statements.collect());
-    }
-
-    /// Runs statements, many at once.
-    fn execute(&self, statements: Vec<String>) {
-        const AT_ONCE: usize = 32;
-        let session = self.world.session();
-        let done = stream::iter(statements.into_iter().map(Ok)).try_for_each_concurrent(
-            AT_ONCE,
-            |statement| async move {
-                let done = session.query_unpaged(statement.as_str(), ()).await;
-                done.map(drop).map_err(|error| format!("{statement}: {error}"))
-            },
-        );
-        runtime().block_on(done).expect("the statements fit the tables");
+        self.world.execute(statements.collect());
     }
 
     pub(super) fn dump(&self) -> Vec<Rows> {
