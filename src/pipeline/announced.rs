@@ -4,15 +4,19 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::merge::Announced;
-use crate::model::{AccountId, Cell, ColumnIndex, Row, Scope, TableIndex, TimedRow};
+use crate::model::{AccountId, Cell, ColumnIndex, Row, Scope, TableIndex};
+use crate::spec::EventSpec;
 use crate::storage::{Reader, StorageError, Width};
 
 use super::Window;
 use super::pages::Sort;
 use super::request_limits::RequestKind;
 
+/// Announced rows that are read at once.
+const READS: usize = 16;
 /// Rows that are read at once to find a smallest value.
 const PAGE_ROWS: usize = 500;
 
@@ -37,32 +41,56 @@ impl<S: Reader> Window<S> {
         &self,
         account: &AccountId,
         scopes: BTreeSet<Scope>,
-        known: impl Fn(&Scope) -> Option<Option<TimedRow>>,
+        known: impl Fn(&Scope) -> Option<Option<Row>>,
     ) -> Result<Vec<Announced>, StorageError> {
         let Some(event) = &self.spec.event else { return Ok(Vec::new()) };
-        let shape = &self.spec.tables[event.table];
-        let mut announced = Vec::new();
-        for scope in scopes {
-            let row = match known(&scope) {
-                Some(row) => row,
-                None => {
-                    let mut key = scope.values().to_vec();
-                    key.insert(shape.account, account.cell().clone());
-                    self.timed_row(event.table, &key).await?
-                }
-            };
-            let Some(row) = row else { continue };
-            let mut quoted = Vec::new();
-            for column in &event.columns {
-                quoted.push(match (&row.row.cells[column.column], column.else_min) {
-                    (Some(value), _) => Some(value.clone()),
-                    (None, None) => None,
-                    (None, Some(minimum)) => self.minimum(account, &scope, minimum).await?,
-                });
-            }
-            announced.push(Announced { left: None, scope, quoted });
+        let reads = scopes.into_iter().map(|scope| {
+            let known = known(&scope);
+            self.announced_in(event, account, scope, known)
+        });
+        // All at once, so that what the groups of a window announce in one partition is read by one request.
+        let reads: Vec<_> = reads.collect();
+        let announced: Vec<_> = stream::iter(reads).buffered(READS).try_collect().await?;
+        Ok(announced.into_iter().flatten().collect())
+    }
+
+    async fn announced_in(
+        &self,
+        event: &EventSpec,
+        account: &AccountId,
+        scope: Scope,
+        known: Option<Option<Row>>,
+    ) -> Result<Option<Announced>, StorageError> {
+        let row = match known {
+            Some(row) => row,
+            None => self.announced_row(event.table, account, &scope).await?,
+        };
+        let Some(row) = row else { return Ok(None) };
+        let mut quoted = Vec::new();
+        for column in &event.columns {
+            quoted.push(match (&row.cells[column.column], column.else_min) {
+                (Some(value), _) => Some(value.clone()),
+                (None, None) => None,
+                (None, Some(minimum)) => self.minimum(account, &scope, minimum).await?,
+            });
         }
-        Ok(announced)
+        Ok(Some(Announced { left: None, scope, quoted }))
+    }
+
+    async fn announced_row(
+        &self,
+        table: TableIndex,
+        account: &AccountId,
+        scope: &Scope,
+    ) -> Result<Option<Row>, StorageError> {
+        let shape = &self.spec.tables[table];
+        if shape.has_point_rows() {
+            let rows = self.rows_of(table, scope, std::slice::from_ref(account)).await?;
+            return Ok(rows.into_iter().next().flatten());
+        }
+        let mut key = scope.values().to_vec();
+        key.insert(shape.account, account.cell().clone());
+        Ok(self.timed_row(table, &key).await?.map(|timed| timed.row))
     }
 
     /// The smallest value of a column among the account's rows that lead to a scope of the announced table.

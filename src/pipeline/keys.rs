@@ -6,8 +6,8 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::history::{History, row_bytes};
-use crate::model::{AccountId, Group, Scope, TableIndex, TimedRow};
-use crate::storage::{Reader, StorageError};
+use crate::model::{AccountId, Group, Row, Scope, TableIndex, TimedRow};
+use crate::storage::{Reader, StorageError, Width};
 
 use super::{NextPage, Window};
 
@@ -70,6 +70,51 @@ pub(crate) async fn look<S: Reader>(
         }
     }
     Ok(found)
+}
+
+/// Rows of sources, by the position of their key and the source's place in the group.
+pub(crate) type SourceRows = HashMap<(usize, usize), Row>;
+
+/// Reads the sources' rows at some keys, without write times. Those of an account that owns more rows than one page holds
+/// are not among them.
+///
+/// # Errors
+/// A read failed for good.
+pub(crate) async fn values<S: Reader>(
+    window: &Window<S>,
+    group: &Group,
+    keys: &[Sought<'_>],
+) -> Result<SourceRows, StorageError> {
+    let mut by_owner: BTreeMap<(TableIndex, Scope, usize), Vec<&Sought<'_>>> = BTreeMap::new();
+    for key in keys {
+        let table = key.history.table;
+        let scope = key.history.scope(&window.spec.tables[table]);
+        for source in &key.sources {
+            by_owner.entry((table, scope.clone(), *source)).or_default().push(key);
+        }
+    }
+    let reads = by_owner.iter().map(|((table, scope, source), keys)| async move {
+        let (shape, account) = (&window.spec.tables[*table], &group.pairs[*source].from);
+        let rows = if shape.has_point_rows() {
+            let rows = window.rows_of(*table, scope, std::slice::from_ref(account)).await?;
+            rows.into_iter().flatten().collect()
+        } else if shape.owns_partitions() {
+            let page = window.first_page(*table, scope, account, Width::Full).await?;
+            page.unwrap_or_default()
+        } else {
+            Vec::new()
+        };
+        let mut rows: HashMap<_, _> =
+            rows.into_iter().map(|row| (shape.key_of(&row), row)).collect();
+        let found = keys.iter().filter_map(|key| {
+            let row = rows.remove(&key.history.key_of(shape, account))?;
+            Some(((key.at, *source), row))
+        });
+        Ok::<_, StorageError>(found.collect::<Vec<_>>())
+    });
+    let reads: Vec<_> = reads.collect();
+    let rows: Vec<_> = stream::iter(reads).buffer_unordered(READS).try_collect().await?;
+    Ok(rows.into_iter().flatten().collect())
 }
 
 struct Look<'a, S> {

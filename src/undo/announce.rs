@@ -1,24 +1,25 @@
 //! The events of a group that was undone: announced rows that sources have again, and those of the survivor
 //! in which something changed back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::events::EventSink;
 use crate::merge;
-use crate::model::{AccountId, Event, Scope, TimestampUs};
+use crate::model::{AccountId, Event, Row, Scope, TimestampUs};
 use crate::pipeline::{GroupError, Window};
 use crate::storage::{Reader, StorageError};
 
 /// Accounts whose announced rows are read at once.
 const READS: usize = 16;
 
-/// The scopes of the announced table in which an account's row, or what leads there, changed back.
-pub(super) type Changed = BTreeMap<AccountId, BTreeSet<Scope>>;
+/// The scopes of the announced table in which an account's row, or what leads there, changed back; with that row where it
+/// was seen since.
+pub(super) type Changed = BTreeMap<AccountId, BTreeMap<Scope, Option<Row>>>;
 
-/// Announces every row that changed back and is there now. What the events quote is read anew: all
-/// writes of the group are acknowledged, and what someone wrote since is as good.
+/// Announces every row that changed back and is there now. What the events quote was read when it stood again, or is read
+/// now: what someone wrote since is as good.
 ///
 /// Returns the number of events.
 pub(super) async fn announce<S: Reader>(
@@ -31,7 +32,8 @@ pub(super) async fn announce<S: Reader>(
         return Ok(0);
     }
     let reads = changed.into_iter().map(|(account, scopes)| async move {
-        let announced = window.announced(&account, scopes, |_| None).await?;
+        let known = |scope: &Scope| scopes.get(scope)?.clone().map(Some);
+        let announced = window.announced(&account, scopes.keys().cloned().collect(), known).await?;
         let events = announced.iter().map(|one| merge::event(event, (&account, None), one, t));
         Ok::<Vec<Event>, StorageError>(events.collect())
     });

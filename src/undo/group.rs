@@ -162,6 +162,12 @@ impl<S: Writer> Work<'_, S> {
                 let written = writes.carry_out(&record, &keys).await?;
                 turn.is_expiring |= written.is_expiring;
                 turn.counted_meanwhile += written.counted_meanwhile;
+                for (account, scope, row) in written.announced {
+                    let known = changed.get_mut(&account).and_then(|scopes| scopes.get_mut(&scope));
+                    if let Some(known) = known {
+                        *known = Some(row);
+                    }
+                }
             }
         }
         failpoint::hit("restored");
@@ -240,7 +246,7 @@ impl<S: Writer> Work<'_, S> {
         // It is kept for longer than the chunk whose slice it is part of.
         let Some(scope) = led_to.map(|scope| scope.detached()) else { return };
         let mut note = |account: &AccountId| {
-            changed.entry(account.clone()).or_default().insert(scope.clone());
+            changed.entry(account.clone()).or_default().entry(scope.clone()).or_default();
         };
         if is_changed {
             note(survivor);

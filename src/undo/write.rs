@@ -4,10 +4,14 @@
 
 use std::collections::{HashMap, HashSet};
 
+use bytes::Bytes;
+
 use crate::failpoint;
 use crate::merge::by_partition;
-use crate::model::{Batch, Change, Group, Mutation, TimedRow, TimestampUs, list};
-use crate::pipeline::keys::{self, KeyRows, Sought};
+use crate::model::{
+    AccountId, Batch, Change, ColumnIndex, Group, Mutation, Row, Scope, TimedRow, TimestampUs, list,
+};
+use crate::pipeline::keys::{self, KeyRows, Sought, SourceRows};
 use crate::pipeline::{GroupError, Window};
 use crate::storage::{Fault, StorageError, Writer};
 
@@ -21,6 +25,8 @@ pub(super) struct Written {
     pub(super) is_expiring: bool,
     /// Numbers that are added up, and that somebody wrote meanwhile.
     pub(super) counted_meanwhile: u64,
+    /// Announced rows that sources are seen to have again.
+    pub(super) announced: Vec<(AccountId, Scope, Row)>,
 }
 
 /// The writes of one chunk.
@@ -50,7 +56,10 @@ impl<S: Writer> Writes<'_, S> {
         }
         self.give_back(by_partition(&self.window.spec, given)).await?;
         failpoint::hit("given-back");
-        let hidden = self.hidden(&restored, keys).await?;
+        let of_sources = restored.iter().filter(|(at, _)| !keys[*at].before.is_empty());
+        let of_sources: Vec<&(usize, How)> = of_sources.collect();
+        let given_back = self.values(&of_sources, keys).await?;
+        let hidden = self.hidden(&of_sources, keys, &given_back).await?;
         // With the register no other run deletes there: whoever did meant the row, wherever it stands.
         let stays = self.window.register.is_none();
         taken.retain(|(at, _)| !stays || !hidden.contains(at));
@@ -61,7 +70,8 @@ impl<S: Writer> Writes<'_, S> {
             taken.iter().any(|mutation| matches!(mutation.change, Change::ExpireRow { .. }));
         self.window.write_all(by_partition(&self.window.spec, taken)).await?;
         let counted_meanwhile = self.counted_meanwhile(&restored, keys).await?;
-        Ok(Written { is_expiring, counted_meanwhile })
+        let announced = self.announced(given_back, keys);
+        Ok(Written { is_expiring, counted_meanwhile, announced })
     }
 
     /// Reports the rows in which somebody has written a number that is added up while it was put back; gives how many there
@@ -131,21 +141,58 @@ impl<S: Writer> Writes<'_, S> {
         Ok(gone.collect())
     }
 
-    /// The keys of which a source's row does not stand that was given back: the survivor keeps those.
+    /// What stands on the sources, without write times.
+    async fn values(
+        &self,
+        of_sources: &[&(usize, How)],
+        keys: &[Key<'_>],
+    ) -> Result<SourceRows, StorageError> {
+        let sought: Vec<_> = of_sources.iter().map(|(at, _)| keys[*at].sought(*at)).collect();
+        keys::values(self.window, self.group, &sought).await
+    }
+
+    /// The announced rows among those that were given back, of which only what is quoted is kept: they outlive their
+    /// chunk.
+    fn announced(&self, rows: SourceRows, keys: &[Key<'_>]) -> Vec<(AccountId, Scope, Row)> {
+        let Some(event) = &self.window.spec.event else { return Vec::new() };
+        let of_event =
+            rows.into_iter().filter(|((at, _), _)| keys[*at].history.table == event.table);
+        let announced = of_event.map(|((at, source), row)| {
+            let mut quoted = Row::new(vec![None; row.cells.len()]);
+            for column in event.columns.iter().map(|column| column.column) {
+                quoted.cells[column] = row.cells[column].as_deref().map(Bytes::copy_from_slice);
+            }
+            let scope = keys[at].table.shared_scope(&row.cells).detached();
+            (self.group.pairs[source].from.clone(), scope, quoted)
+        });
+        announced.collect()
+    }
+
+    /// The keys of which a source's row does not stand that was given back: the survivor keeps those. What is not there as it
+    /// was is looked at once more, with write times: somebody may have written it later.
     async fn hidden(
         &self,
-        restored: &[(usize, How)],
+        of_sources: &[&(usize, How)],
         keys: &[Key<'_>],
+        given_back: &SourceRows,
     ) -> Result<HashSet<usize>, StorageError> {
-        let of_sources = restored.iter().filter(|(at, _)| !keys[*at].before.is_empty());
-        let of_sources: Vec<&(usize, How)> = of_sources.collect();
-        let sought = of_sources
-            .iter()
-            .map(|(at, _)| Sought { with_survivor: false, ..keys[*at].sought(*at) });
+        let as_before = |at: usize| {
+            let key = &keys[at];
+            key.before.iter().all(|(source, before)| {
+                let found = given_back.get(&(at, *source));
+                found.is_some_and(|found| {
+                    written(key, before).all(|column| is_as_before(key, column, found, before))
+                })
+            })
+        };
+        let in_doubt = of_sources.iter().filter(|(at, _)| !as_before(*at));
+        let in_doubt: Vec<&(usize, How)> = in_doubt.copied().collect();
+        let sought =
+            in_doubt.iter().map(|(at, _)| Sought { with_survivor: false, ..keys[*at].sought(*at) });
         let sought: Vec<_> = sought.collect();
         let found = keys::look(self.window, self.group, &sought).await?;
         let stands = |(at, how): &&&(usize, How)| self.stands(&keys[*at], how, found.get(at));
-        let hidden = of_sources.iter().filter(|restored| !stands(restored));
+        let hidden = in_doubt.iter().filter(|restored| !stands(restored));
         let hidden: HashSet<usize> = hidden.map(|(at, _)| *at).collect();
         for at in &hidden {
             let key = &keys[*at];
@@ -167,23 +214,15 @@ impl<S: Writer> Writes<'_, S> {
             found.into_iter().flat_map(|found| &found.sources).map(|(s, row)| (*s, row)).collect();
         key.before.iter().all(|(source, before)| {
             let is_kept = |column| how.kept(*source, column).is_some();
-            let columns = (key.table.key_len..before.cells.len())
-                .filter(|column| before.cells[*column].is_some());
             let found = rows.get(source);
             let has_expired = found.is_none() && before.has_expired(key.table.key_len);
             has_expired
                 || found.is_some_and(|found| {
-                    columns.into_iter().all(|column| {
-                        let (cell, times) = (&found.row.cells[column], &found.times[column]);
-                        let is_later = times.latest() >= Some(self.t) || is_kept(column);
-                        let is_in = |(cell, before)| list::has_all(cell, before);
-                        let is_same = match key.table.columns[column].cql_type.is_list() {
-                            true => {
-                                cell.as_ref().zip(before.cells[column].as_ref()).is_some_and(is_in)
-                            }
-                            false => *cell == before.cells[column],
-                        };
-                        cell.is_some() && (is_same || is_later)
+                    written(key, before).all(|column| {
+                        let is_later =
+                            found.times[column].latest() >= Some(self.t) || is_kept(column);
+                        let is_as_before = is_as_before(key, column, &found.row, before);
+                        found.row.cells[column].is_some() && (is_as_before || is_later)
                     })
                 })
         })
@@ -221,5 +260,20 @@ impl<S: Writer> Writes<'_, S> {
             let mut cells = row.cells.iter().zip(&found.row.cells);
             cells.all(|(cell, found)| cell.is_none() || cell == found)
         }))
+    }
+}
+
+/// The columns of a source's row that had a value.
+fn written(key: &Key<'_>, before: &Row) -> impl Iterator<Item = ColumnIndex> {
+    let columns = key.table.key_len..before.cells.len();
+    columns.filter(|column| before.cells[*column].is_some())
+}
+
+/// Whether a cell holds what it held; a list may hold more.
+fn is_as_before(key: &Key<'_>, column: ColumnIndex, found: &Row, before: &Row) -> bool {
+    let (cell, before) = (&found.cells[column], &before.cells[column]);
+    match key.table.columns[column].cql_type.is_list() {
+        true => cell.as_ref().zip(before.as_ref()).is_some_and(|(a, b)| list::has_all(a, b)),
+        false => cell == before,
     }
 }

@@ -23,6 +23,8 @@ pub(super) struct Case {
     pub(super) survivor: Option<TimedRow>,
     /// Rows of sources, with their indexes in the group.
     pub(super) sources: Vec<(usize, TimedRow)>,
+    /// The rows need not be read with write times: all is as the run left it.
+    pub(super) is_as_left: bool,
     /// What is to be said of it.
     pub(super) findings: Vec<Judgement>,
     /// Whose rows or columns have been written again, or deleted, at the run's own times: what is there now is later.
@@ -60,6 +62,7 @@ impl Case {
             history: None,
             survivor: None,
             sources: Vec::new(),
+            is_as_left: false,
             findings: Vec::new(),
             rewritten: BTreeSet::new(),
             is_hidden: false,

@@ -119,6 +119,23 @@ pub(super) fn survivor(
     findings
 }
 
+/// Whether the survivor's row is exactly as the run left it, by its values alone: then its write times have nothing to
+/// say.
+pub(super) fn is_as_left(table: &Table, expected: &Expected, found: Row) -> bool {
+    let is_same = expected.columns.iter().all(|(column, kept)| {
+        let cell = &found.cells[*column];
+        match kept {
+            Kept::Expired(_) => cell.is_none(),
+            Kept::AtLeast(rule, kept, _) => {
+                rule.policy.check(&rule.cql_type, kept, cell) == Standing::AsLeft
+            }
+            Kept::Null(_) | Kept::Value(..) | Kept::Elements(..) => true,
+        }
+    });
+    let times = vec![WriteTimes::Unknown; found.cells.len()];
+    is_same && survivor(table, expected, Some(&TimedRow { row: found, times })).is_empty()
+}
+
 /// Judges a row of a source, of which the run deleted what was written up to `t`; `before` is what it found.
 pub(super) fn source(
     table: &Table,

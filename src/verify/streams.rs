@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use crate::model::{AccountId, Group, Row, Scope, TableIndex, TimedRow};
 use crate::pipeline::{LargePermit, NextPage, Window};
-use crate::storage::{Reader, StorageError};
+use crate::storage::{Reader, StorageError, Width};
 
 /// The rows of a group in one scope of a table.
 pub(super) struct Streams<'a, S> {
@@ -61,6 +61,15 @@ impl<'a, S: Reader> Streams<'a, S> {
     /// Whether any source owns rows.
     pub(super) fn has_sources(&self) -> bool {
         !self.sources.is_empty()
+    }
+
+    /// The survivor's rows without their write times, if one page holds them all.
+    pub(super) async fn values(&self) -> Result<Option<Vec<Row>>, StorageError> {
+        let Self { window, table, scope, survivor, .. } = self;
+        if !window.spec.tables[*table].owns_partitions() {
+            return Ok(None);
+        }
+        Ok(window.first_page(*table, scope, survivor.account, Width::Full).await?.ok())
     }
 
     /// The rows of a key; keys are asked for in clustering order.

@@ -322,7 +322,10 @@ impl<S: Writer> Sweeper<'_, S> {
             window.led_to(swept.table, &key)
         });
         // The survivor's only row of a scope.
-        let known = |scope: &Scope| targets.get(&(event.table, scope.values().to_vec())).cloned();
+        let known = |scope: &Scope| {
+            let target = targets.get(&(event.table, scope.values().to_vec()))?;
+            Some(target.as_ref().map(|timed| timed.row.clone()))
+        };
         let mut announced = window.announced(survivor, scopes.collect(), known).await?;
         let shape = &window.spec.tables[event.table];
         let left = slice.rows.iter().filter(|swept| event.left && swept.table == event.table);

@@ -48,7 +48,7 @@ impl<S: Reader> Window<S> {
     ///
     /// # Errors
     /// The read failed for good.
-    pub(in super::super) async fn first_page(
+    pub(crate) async fn first_page(
         &self,
         table: TableIndex,
         scope: &Scope,
@@ -99,7 +99,7 @@ impl<S: Reader> Window<S> {
     ///
     /// # Errors
     /// The read failed for good.
-    pub(in super::super) async fn rows_of(
+    pub(crate) async fn rows_of(
         &self,
         table: TableIndex,
         scope: &Scope,
