@@ -150,7 +150,7 @@ impl Pace {
 
     /// As [`new`](Self::new), and at most `rate` groups per second.
     pub(crate) fn with_rate(in_flight: impl Into<InFlight>, rate: Option<f64>) -> Arc<Self> {
-        Self::of(PaceSettings { in_flight: in_flight.into(), rate, max_latency: None })
+        Self::of(PaceSettings { in_flight: in_flight.into(), rate, ..PaceSettings::default() })
     }
 
     /// As the settings say: only as many requests at once as leave [reads](Self::observe_read) quicker than their bound.

@@ -7,6 +7,7 @@ use anyhow::anyhow;
 
 use super::identity;
 use super::lookup::check_account;
+use super::recorded::format_of;
 use super::register::{end_of, state_of, whereabouts};
 use super::trace::spellings;
 use super::{Exit, Failure, Lease, Terminal};
@@ -15,9 +16,10 @@ use crate::cluster::{Cluster, ClusterRegister, ClusterSettings};
 use crate::journal::{Journal, SqliteJournal};
 use crate::model::AccountId;
 use crate::moment::Moment;
+use crate::pairs::{self, Format};
 use crate::register::{Archive, Lineage, RunState, Standing};
 use crate::report::{ErasedRun, Forgotten, Rendered, StillNamed};
-use crate::run::{RunDir, RunId, files};
+use crate::run::{RunDir, RunId, copy_of_pairs, files, names};
 
 /// That an account of a run was forgotten, as its journal says it.
 pub(super) const ERASED: &str = "erased";
@@ -28,6 +30,8 @@ struct Opened {
     run: String,
     /// The groups of its journal that the account is in.
     groups: Vec<usize>,
+    /// Its copy of the pairs, and how that is read.
+    pairs: (PathBuf, Format),
 }
 
 /// Forgets an account.
@@ -51,12 +55,13 @@ pub(super) async fn run(
         lease.release().await;
         erased?;
     }
-    for Opened { run_dir, run, groups } in opened {
+    for Opened { run_dir, run, groups, pairs } in opened {
         let journal = run_dir.file(files::JOURNAL);
         // First of all, so that nobody takes what is left for the whole run.
         SqliteJournal::open(&journal)?.set_meta(ERASED, "yes")?;
         SqliteJournal::erase(&journal, &groups)?;
-        let erased = run_dir.erase(&spellings)?;
+        let mut erased = run_dir.erase(&spellings)?;
+        erased.lines += erase_pairs(&run_dir, &pairs, &spellings)?;
         forgotten.erased_in.push(ErasedRun {
             run,
             run_dir: run_dir.path().to_path_buf(),
@@ -95,7 +100,24 @@ fn open(path: &Path, settings: &ClusterSettings, spellings: &[String]) -> Result
     for account in accounts {
         groups.extend(journal.groups_of(&account)?.into_iter().map(|group| group.group));
     }
-    Ok(Opened { run_dir, run: record.id.to_string(), groups: groups.into_iter().collect() })
+    let (copy, format) = (copy_of_pairs(path)?, format_of(path, &record)?);
+    let groups = groups.into_iter().collect();
+    Ok(Opened { run_dir, run: record.id.to_string(), groups, pairs: (copy, format) })
+}
+
+/// Takes the account out of the copy of the pairs; so many records named it.
+fn erase_pairs(
+    run_dir: &RunDir,
+    (copy, format): &(PathBuf, Format),
+    spellings: &[String],
+) -> Result<u64, Failure> {
+    let kept = pairs::without(copy, format, |text| names(text, spellings));
+    let (kept, records) =
+        kept.map_err(|error| Failure::failed(anyhow!(error).context(copy.display().to_string())))?;
+    if records > 0 {
+        run_dir.replace(&copy.file_name().unwrap_or_default().to_string_lossy(), &kept)?;
+    }
+    Ok(records)
 }
 
 /// Erases what the register says of the account, and notes which runs still do.

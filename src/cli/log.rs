@@ -165,12 +165,7 @@ mod tests {
 
     #[test]
     fn what_the_drivers_say_is_for_the_file_unless_asked_for() {
-        let output = |verbose| OutputSettings {
-            json: false,
-            quiet: false,
-            verbose,
-            log_format: LogFormat::Text,
-        };
+        let output = |verbose| OutputSettings { verbose, ..OutputSettings::default() };
         let on_terminal = |verbose| terminal_filter(&output(verbose), true);
         let shown = |filter: &Targets, level| filter.would_enable("scylla::cluster", &level);
         assert!(!shown(&on_terminal(0), Level::ERROR));
@@ -180,12 +175,8 @@ mod tests {
 
     #[test]
     fn progress_lines_are_for_those_without_a_bar() {
-        let output = |quiet, verbose| OutputSettings {
-            json: false,
-            quiet,
-            verbose,
-            log_format: LogFormat::Text,
-        };
+        let output =
+            |quiet, verbose| OutputSettings { quiet, verbose, ..OutputSettings::default() };
         let shown = |filter: &Targets, target, level| filter.would_enable(target, &level);
         let plain = terminal_filter(&output(false, 0), false);
         assert!(shown(&plain, PROGRESS, Level::INFO));

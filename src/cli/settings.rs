@@ -146,7 +146,7 @@ impl fmt::Display for InputSource {
 }
 
 /// How to report.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct OutputSettings {
     /// Print the report as JSON.
     pub(crate) json: bool,

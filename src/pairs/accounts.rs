@@ -8,6 +8,7 @@
 use bytes::Bytes;
 use fixedbitset::FixedBitSet;
 use hashbrown::HashTable;
+use unicode_normalization::UnicodeNormalization;
 
 use crate::model::{AccountId, AccountType, format_uuid, parse_uuid, parse_uuid_of_any_case};
 
@@ -81,7 +82,7 @@ struct Shard {
     /// One bit for each slot: whether it points to bytes.
     is_pointer: Vec<u64>,
     bytes: Vec<u8>,
-    /// Those that differ from another one in case only; of text alone.
+    /// Those that look like another one: they differ in case only, or in how letters with marks are written; of text alone.
     alike: Vec<u32>,
 }
 
@@ -139,7 +140,7 @@ impl Accounts {
 }
 
 impl Accounts {
-    /// The accounts whose id differs from another one's in case only, if there are any.
+    /// The accounts whose id looks like another one's, but for the case of its letters, if there are any.
     pub(crate) fn alike(&self) -> Option<FixedBitSet> {
         if self.shards.iter().all(|shard| shard.alike.is_empty()) {
             return None;
@@ -224,7 +225,7 @@ impl Shard {
         }
     }
 
-    /// Whether the text of an account is this one in letters of another case.
+    /// Whether the text of an account is this one in letters of another case, or with marks that are written otherwise.
     fn is_alike(&self, local: usize, id: Id, bytes: &[u8]) -> bool {
         let uuid = &self.slots[local];
         match (self.pointed_at(local), id) {
@@ -295,7 +296,7 @@ impl Interner {
         // Two UUIDs in their usual form are never alike.
         let may_meet = matches!(id, Id::Bytes { .. }) || !self.shard.bytes.is_empty();
         if may_meet && is_text(self.of) {
-            // Ids that differ in case only have the same hash, so that they meet here.
+            // Ids that look like each other have the same hash, so that they meet here.
             let mut met = self.table.iter_hash(hash);
             if let Some(&other) = met.find(|&&other| self.shard.is_alike(other as usize, id, bytes))
             {
@@ -336,12 +337,13 @@ pub(super) fn hash_uuid(uuid: [u8; 16]) -> u64 {
     folded(first ^ B, A)
 }
 
-/// The hash of a value that is not held as a UUID: that of a text does not depend on the case of its letters.
+/// The hash of a value that is not held as a UUID: that of a text depends neither on the case of its letters nor on how those
+/// with marks are written.
 pub(super) fn hash_cell(of: AccountType, cell: &[u8]) -> u64 {
     if !is_text(of) {
         hash_bytes(cell)
     } else if !cell.is_ascii() {
-        hash_letters(String::from_utf8_lossy(cell).to_lowercase().as_bytes())
+        hash_letters(in_one_form(cell).as_bytes())
     } else {
         parse_uuid_of_any_case(cell).map_or_else(|| hash_letters(cell), hash_uuid)
     }
@@ -369,11 +371,13 @@ fn hash_letters(bytes: &[u8]) -> u64 {
 fn is_same_folded(one: &[u8], other: &[u8]) -> bool {
     if one.eq_ignore_ascii_case(other) {
         return true;
-    } else if one.is_ascii() || other.is_ascii() {
-        return false;
     }
-    let folded = |text: &[u8]| String::from_utf8_lossy(text).to_lowercase();
-    folded(one) == folded(other)
+    !one.is_ascii() && !other.is_ascii() && in_one_form(one) == in_one_form(other)
+}
+
+/// In small letters, of which those with marks are one character each (Unicode's NFC): an "é" may be two as well.
+fn in_one_form(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).to_lowercase().nfc().collect()
 }
 
 fn is_text(of: AccountType) -> bool {

@@ -250,7 +250,7 @@ mod tests {
             (vec![0; 5_000], "nothing but zeros", "once more"),
         ];
         for (bytes, what, way) in cases {
-            let error = read(&bytes[..], &Format::default()).unwrap_err();
+            let error = read(&bytes[..], &Format::of_csv(b',')).unwrap_err();
             let message = error.to_string();
             assert!(matches!(error, PairsError::Foreign { .. }), "{what}: {message}");
             assert!(message.contains(what) && message.contains(way), "{what}: {message}");
@@ -281,7 +281,8 @@ mod tests {
             "-- ,from,to",
             "[,from,to",
         ] {
-            let list = read(format!("{header}\n1,a,b\n").as_bytes(), &Format::default()).unwrap();
+            let list =
+                read(format!("{header}\n1,a,b\n").as_bytes(), &Format::of_csv(b',')).unwrap();
             assert_eq!(list.len(), 1, "{header}");
         }
         assert_eq!(foreign(b"alt,neu\na,b\n"), None);
@@ -291,7 +292,7 @@ mod tests {
     #[test]
     fn a_long_first_line_says_what_it_is() {
         let json = [b"[".to_vec(), b"{\"from\":1},".repeat(6 << 20)].concat();
-        let message = read(&json[..], &Format::default()).unwrap_err().to_string();
+        let message = read(&json[..], &Format::of_csv(b',')).unwrap_err().to_string();
         assert!(message.contains("JSON"), "{message}");
     }
 }

@@ -1,8 +1,8 @@
 //! How pairs are written: the formats in which a list may come, and what all of them have in common.
 //!
-//! A format is a list of records in lines, so that a rejected one can be shown and a forgotten one taken out. Another is a
-//! file below this one, with its own settings, checks and words, and a row of [`FORMATS`]; what a list begins with says which
-//! it is. What is no text, such as a compressed list, is made text before, where it is opened.
+//! A format is a list of records, each of which can be shown where it is rejected and left out where it is forgotten. Another
+//! is a file below this one, with its own settings, checks and words, and a row of [`FORMATS`]; what a list begins with says
+//! which it is. What is no text, such as a compressed list, is made text before, where it is opened.
 
 pub(super) mod csv;
 
@@ -20,7 +20,7 @@ use crate::setting::Command::{Apply, Plan, Undo};
 use crate::setting::{Described, Layers, Setting, SettingsError, ValueKind, plain, settings, text};
 
 /// All formats; the last takes whatever no other knows.
-const FORMATS: &[FormatKind] = &[csv::KIND];
+static FORMATS: [&FormatKind; 1] = [&csv::KIND];
 
 /// What there is to know of a format.
 pub(super) struct FormatKind {
@@ -34,6 +34,12 @@ pub(super) struct FormatKind {
     begins: fn(&[u8]) -> bool,
     /// What they make.
     of: fn(&Layers) -> Result<Arc<dyn ListFormat>, SettingsError>,
+}
+
+impl fmt::Debug for FormatKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FormatKind").finish_non_exhaustive()
+    }
 }
 
 /// What each format is, and what to do about lines that are no records of it, for the manual.
@@ -71,6 +77,27 @@ pub(super) trait Form: Send + Sync {
 
     /// Whether the ids of a record are those of a header that stands among the records.
     fn heading(&self, ids: [&str; 2]) -> Option<Heading>;
+
+    /// All records but those that are chosen, as a list goes on behind what stands before them; with how many are left out.
+    /// Here each takes its line end with it; where records are parted otherwise, or counted, the format has to see to that.
+    fn without(
+        &self,
+        data: &[u8],
+        is_chosen: &dyn Fn(&[u8], &Content<'_>) -> bool,
+    ) -> (Vec<u8>, u64) {
+        let (mut kept, mut left_out, mut from) = (Vec::with_capacity(data.len()), 0, 0);
+        let mut records = self.records(data, true);
+        while let Some(record) = records.next() {
+            let to = records.position();
+            match is_chosen(&data[from..to], &record.content) {
+                true => left_out += 1,
+                false => kept.extend_from_slice(&data[from..to]),
+            }
+            from = to;
+        }
+        kept.extend_from_slice(&data[from..]);
+        (kept, left_out)
+    }
 }
 
 /// A walk over records.
@@ -123,7 +150,9 @@ pub(super) struct Layout {
     pub(super) accounts: AccountType,
     /// What to do about lines that are no records.
     pub(super) mend: &'static str,
-    /// The physical lines before the first record.
+    /// The bytes before the first record.
+    pub(super) start: usize,
+    /// The physical lines before it.
     pub(super) lines: u64,
     /// The blank ones among these.
     pub(super) blank: u64,
@@ -137,9 +166,8 @@ impl Layout {
     ) -> Result<(Self, Vec<u8>), PairsError> {
         format.check()?;
         let open = |data: &[u8], eof| {
-            let mut formats = FORMATS.iter().zip(&format.own.0);
-            let Some(last) = formats.next_back() else { return Ok(None) };
-            let known = formats.find(|(kind, _)| (kind.begins)(data));
+            let Some((last, others)) = format.own.0.split_last() else { return Ok(None) };
+            let known = others.iter().find(|(kind, _)| (kind.begins)(data));
             let (kind, own) = known.unwrap_or(last);
             let opened = own.open(data, format, eof);
             // What none of them is may be something else altogether.
@@ -151,7 +179,7 @@ impl Layout {
         let (form, Head { end, lines, blank }) = opened;
         data.drain(..end);
         let Format { trim, accept, accounts, .. } = *format;
-        Ok((Self { form, trim, accept, accounts, mend, lines, blank }, data))
+        Ok((Self { form, trim, accept, accounts, mend, start: end, lines, blank }, data))
     }
 }
 
@@ -260,11 +288,11 @@ impl Format {
         Ok(format)
     }
 
-    /// Of a CSV that is separated by this.
+    /// Of a CSV that is separated by this, and nothing else.
     #[cfg(test)]
     pub(super) fn of_csv(delimiter: u8) -> Self {
         let csv: Arc<dyn ListFormat> = Arc::new(csv::CsvFormat { delimiter });
-        Self { own: OwnSettings(vec![csv]), ..Self::default() }
+        Self { own: OwnSettings(vec![(&csv::KIND, csv)]), ..Self::default() }
     }
 
     /// Refuses settings under which no input could be read.
@@ -276,13 +304,14 @@ impl Format {
     }
 }
 
-/// Each of the formats with its settings, in their order.
+/// The formats of which a list may be, each with its settings; the last takes whatever no other knows.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct OwnSettings(Vec<Arc<dyn ListFormat>>);
+pub(crate) struct OwnSettings(Vec<(&'static FormatKind, Arc<dyn ListFormat>)>);
 
 impl OwnSettings {
     fn of(layers: &Layers) -> Result<Self, SettingsError> {
-        FORMATS.iter().map(|kind| (kind.of)(layers)).collect::<Result<_, _>>().map(Self)
+        let own = |kind: &'static FormatKind| Ok((kind, (kind.of)(layers)?));
+        FORMATS.into_iter().map(own).collect::<Result<_, _>>().map(Self)
     }
 }
 
@@ -303,7 +332,8 @@ mod tests {
 
     #[test]
     fn what_no_format_can_read_is_told_as_what_it_is() {
-        let read = |list: &[u8]| Layout::read(&mut Blocks::new(list, 1 << 10), &Format::default());
+        let csv = Format::of_csv(b',');
+        let read = |list: &[u8]| Layout::read(&mut Blocks::new(list, 1 << 10), &csv);
         for (list, what) in [(&b"\xff\xfef\0r\0\n"[..], "UTF-16"), (b"{\"from\":1}\n", "JSON")] {
             let error = read(list).err().unwrap().to_string();
             assert!(error.contains(what), "{error}");

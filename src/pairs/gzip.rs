@@ -1,8 +1,10 @@
 //! Compressed input: gzip members, one after the other, and what may stand behind them.
 
-use std::io::{self, BufRead, BufReader, ErrorKind, Read};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 
+use flate2::Compression;
 use flate2::bufread::GzDecoder;
+use flate2::write::GzEncoder;
 
 use super::source::Text;
 
@@ -24,6 +26,13 @@ enum At<R: BufRead> {
     End(R),
     /// On the way from one to the next; or that failed.
     Between,
+}
+
+/// One member with a text.
+pub(super) fn pack(text: &[u8]) -> io::Result<Vec<u8>> {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    packed.write_all(text)?;
+    packed.finish()
 }
 
 impl<R: BufRead> Members<R> {

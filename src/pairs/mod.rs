@@ -6,13 +6,15 @@
 //! cuts it, `format` finds the records by one of its formats (`foreign` knows what is of none), `parse` applies the
 //! checks that a line passes or fails on its own, by the `signs` of its ids, `accounts` numbers the ids, `filter` says in
 //! a few bits which there are, `followed` which of them are others by now, and `read` runs all of these at the same time.
-//! `reason`, `rejects` and `rejects_csv` tell what was not accepted, `findings` what was found by the rules. Which pairs
+//! `reason`, `rejects` and `rejects_csv` tell what was not accepted, `findings` what was found by the rules; `erase` takes
+//! an account out of a list. Which pairs
 //! go together is the next chapter: [`plan`](crate::plan).
 //!
 //! May use `model` and `setting`; may be used by `plan`, `help` and `cli`.
 
 mod accounts;
 mod blocks;
+mod erase;
 mod filter;
 mod findings;
 mod followed;
@@ -34,6 +36,7 @@ use std::path::PathBuf;
 
 pub(crate) use accounts::Accounts;
 pub(crate) use accounts::NO_ACCOUNT;
+pub(crate) use erase::without;
 pub(crate) use findings::Finding;
 pub use findings::Outcome;
 pub(crate) use findings::{Seen, Sightings, shown};

@@ -145,7 +145,8 @@ pub(crate) const RULES: [RuleEntry; Rule::COUNT] = [
         Rule::LetterCase,
         "letter-case",
         Doubted,
-        "has an id that differs from another one in upper and lower case only",
+        "has an id that looks like another one: it differs in upper and lower case only, or in how letters with marks are \
+         written (\u{e9} as one character or as two)",
         "they are two accounts here: look how the tables spell it",
     ),
     entry(

@@ -99,12 +99,18 @@ struct Packing<R> {
     /// How a file of it ends its name.
     ending: &'static str,
     text: fn(BufReader<R>) -> Box<dyn Text<R>>,
+    /// Packs a text again.
+    pack: fn(&[u8]) -> io::Result<Vec<u8>>,
 }
 
 impl<R: Read + Send + 'static> Packing<R> {
     /// All of them.
-    const ALL: &'static [Self] =
-        &[Self { begins: &gzip::MAGIC, ending: "gz", text: |raw| Box::new(Members::new(raw)) }];
+    const ALL: &'static [Self] = &[Self {
+        begins: &gzip::MAGIC,
+        ending: "gz",
+        text: |raw| Box::new(Members::new(raw)),
+        pack: gzip::pack,
+    }];
 
     /// The packing of what begins like this; none of plain text.
     fn of(start: &[u8]) -> Option<&'static Self> {
@@ -152,6 +158,14 @@ pub(super) fn peeked<R: Read>(mut reader: R) -> io::Result<(Vec<u8>, Peeked<R>)>
 pub(super) fn name(plain: &str, start: &[u8]) -> String {
     let ending = Packing::<io::Empty>::of(start).map(|packing| packing.ending);
     ending.map_or(plain.to_owned(), |ending| format!("{plain}.{ending}"))
+}
+
+/// A text, packed as what begins like this.
+pub(super) fn packed(start: &[u8], text: Vec<u8>) -> io::Result<Vec<u8>> {
+    match Packing::<io::Empty>::of(start) {
+        Some(packing) => (packing.pack)(&text),
+        None => Ok(text),
+    }
 }
 
 /// The text of what begins like this.

@@ -7,7 +7,7 @@ use super::document::{Block, Fact, Section, Table, Tone};
 use super::figures::{self, Number};
 use super::plot::{Latencies, LatencyPlot, OverTime, Series};
 use super::words::{
-    Figure, Piece, Text, code, count, counted, latency as time, line, path, say, verdict,
+    Figure, Piece, Text, code, count, counted, latency as time, line, path, say, share, verdict,
 };
 use super::{
     Equation, EventFacts, ExamplePair, FailureReason, Interval, Listing, Timeline, TruncatedTable,
@@ -119,7 +119,8 @@ pub(super) fn tried_again(retries: u64, at: &str) -> Text {
 pub(super) fn absent(absent: Figure, most: u64, of: u64, who: &'static str) -> Fact {
     // From this share on, in percent.
     const MANY: u64 = 10;
-    let sentence = say!("no rows for {} of {}", absent, counted(of, who));
+    let part = share(most, of).about(absent.is_exact());
+    let sentence = say!("no rows for {} of {} ({})", absent, counted(of, who), part);
     match most > 0 && most * 100 >= of * MANY {
         true => {
             let asked = say!(": are these ids typed right, and from this keyspace?");

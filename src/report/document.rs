@@ -13,6 +13,9 @@ use super::plot::{LatencyPlot, OverTime};
 use super::words::{Figure, Text};
 use crate::advice::Advice;
 
+/// So many examples are named in a terminal.
+pub(super) const EXAMPLES: usize = 3;
+
 /// What a command has to say when it is over.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Report {
@@ -145,6 +148,33 @@ impl Report {
             Block::Fact(fact) => Some(fact),
             _ => None,
         }))
+    }
+
+    /// All its numbers, each with whether a terminal has room for it.
+    pub(super) fn figures(&self) -> Vec<(&Figure, bool)> {
+        let mut texts = vec![(&self.outcome.word, true), (&self.outcome.took, true)];
+        let mut all = Vec::new();
+        for Fact { text, more, examples, .. } in self.all_facts() {
+            texts.extend([text].into_iter().chain(more).map(|text| (text, true)));
+            texts.extend(examples.iter().enumerate().map(|(n, text)| (text, n < EXAMPLES)));
+        }
+        for block in self.sections.iter().flat_map(|section| &section.blocks) {
+            match block {
+                Block::Table(Table { caption, rows, in_terminal, .. }) => {
+                    texts.push((caption, *in_terminal > 0));
+                    for (n, row) in rows.iter().enumerate() {
+                        texts.extend(row.iter().map(|cell| (cell, n < *in_terminal)));
+                    }
+                }
+                Block::Bars(bars) => all.extend(bars.iter().map(|(_, figure, _)| (figure, false))),
+                Block::Fact(_) | Block::OverTime(_) | Block::Latencies(_) => {}
+            }
+        }
+        texts.extend(self.next.iter().map(|next| (&next.to, true)));
+        for (text, in_terminal) in texts {
+            all.extend(text.figures().map(|figure| (figure, in_terminal)));
+        }
+        all
     }
 
     /// Adds a section, unless there is nothing in it.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::moment::Moment;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,7 +17,8 @@ pub(super) enum Number {
     Micros(u64),
     /// A duration in seconds.
     Seconds(f64),
-    PerSecond(f64),
+    /// A number that is not whole, with so many digits behind its point.
+    Decimal(f64, usize),
     /// A part of a whole.
     Part(f64),
 }
@@ -29,17 +32,24 @@ impl Number {
             Self::Bytes(n) => bytes(n),
             Self::Micros(us) => latency(us),
             Self::Seconds(s) => duration(s),
-            Self::PerSecond(rate) if rate < 10.0 => format!("{rate:.1}"),
-            Self::PerSecond(rate) => count(rate.round() as u64),
+            Self::Decimal(n, digits) => decimal(n, digits),
             Self::Part(part) => percent(part),
         }
     }
 
-    /// As programs read it.
+    /// A whole number where it is one, so that no program reads `12.0`.
+    pub(super) fn json(self) -> Value {
+        match self {
+            Self::Count(n) | Self::Line(n) | Self::Bytes(n) | Self::Micros(n) => n.into(),
+            Self::Seconds(n) | Self::Decimal(n, _) | Self::Part(n) => n.into(),
+        }
+    }
+
+    /// As programs read it on a page.
     pub(super) fn value(self) -> f64 {
         match self {
             Self::Count(n) | Self::Line(n) | Self::Bytes(n) | Self::Micros(n) => n as f64,
-            Self::Seconds(n) | Self::PerSecond(n) | Self::Part(n) => n,
+            Self::Seconds(n) | Self::Decimal(n, _) | Self::Part(n) => n,
         }
     }
 }
@@ -55,6 +65,17 @@ pub(super) fn count(n: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// `1,234.50`.
+fn decimal(n: f64, digits: usize) -> String {
+    let text = format!("{:.digits$}", n.abs());
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    let whole = whole.parse().map_or_else(|_| whole.to_owned(), count);
+    let is_below_zero = n < 0.0 && text.contains(|digit: char| ('1'..='9').contains(&digit));
+    let sign = if is_below_zero { "-" } else { "" };
+    let point = if fraction.is_empty() { "" } else { "." };
+    format!("{sign}{whole}{point}{fraction}")
 }
 
 /// The word for so many: that for one, or that for several.
@@ -137,8 +158,12 @@ mod tests {
         let counts = all([0, 999, 1_000, 1_234_567], Number::Count);
         assert_eq!(counts, ["0", "999", "1,000", "1,234,567"]);
         assert_eq!(all([12_345], Number::Line), ["12345"]);
-        let rates = all([0.04, 9.94, 10.4, 23_456.7], Number::PerSecond);
-        assert_eq!(rates, ["0.0", "9.9", "10", "23,457"]);
+        let of = |digits, numbers: [f64; 4]| numbers.map(|n| Number::Decimal(n, digits).shown());
+        assert_eq!(of(0, [0.4, 9.94, 999.5, 23_456.7]), ["0", "10", "1,000", "23,457"]);
+        assert_eq!(
+            of(2, [10.25, -0.001, -1_234.5, f64::NAN]),
+            ["10.25", "0.00", "-1,234.50", "NaN"]
+        );
         let parts = all([0.0, 1e-9, 0.25, 0.1234, 0.999_999, 1.0], Number::Part);
         assert_eq!(parts, ["0%", "0.1%", "25%", "12.3%", "99.9%", "100%"]);
         let durations = all([0.012, 1.5, 59.9, 192.0, 7_380.0, 864e3, f64::NAN], Number::Seconds);

@@ -9,7 +9,8 @@ mod mentions;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::ser::Error;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 pub(crate) use aftercare::Aftercare;
@@ -92,16 +93,11 @@ pub(crate) struct Applied {
     pub(crate) groups_done_now: u64,
     /// Rows per table, of the groups that are done.
     pub tables: Vec<TableFacts>,
-    /// Sources without any row, of the groups that are done.
-    pub absent_sources: u64,
-    /// Survivors without any row before the merge, of the groups that are done.
-    pub absent_survivors: u64,
+    /// What was done in the groups that are done.
+    #[serde(flatten, serialize_with = "counts")]
+    pub(crate) tally: Tally,
     /// Deletes by partition, of this session.
     pub deletes: Deletes,
-    /// Batches written, of the groups that are done.
-    pub batches: u64,
-    /// Slices merged, of the groups that are done.
-    pub slices: u64,
     pub events: EventFacts,
     /// What the scan did, of the run as a whole, and the time it took this session; `None` without --discover scan, or if
     /// nothing was left to be merged.
@@ -298,6 +294,14 @@ impl Summary {
     }
 }
 
+/// What is counted once for all tables, as fields; tables and events have their own.
+fn counts<S: Serializer>(tally: &Tally, serializer: S) -> Result<S::Ok, S::Error> {
+    let tally = serde_json::to_value(tally).map_err(S::Error::custom)?;
+    let fields = tally.as_object().into_iter().flatten();
+    serializer
+        .collect_map(fields.filter(|(name, _)| !["tables", "events"].contains(&name.as_str())))
+}
+
 impl Applied {
     /// Takes over the tally of all groups that are done, with the names of the tables, but for those without rows of
     /// accounts.
@@ -311,10 +315,7 @@ impl Applied {
             Some(TableFacts { table: table?.to_owned(), rows: *rows })
         };
         self.tables = tables.filter_map(facts).collect();
-        self.absent_sources = tally.absent_sources;
-        self.absent_survivors = tally.absent_survivors;
-        self.batches = tally.batches;
-        self.slices = tally.slices;
+        self.tally = tally.clone();
     }
 
     /// Whether rows were left, on sources or naming them.

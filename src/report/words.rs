@@ -5,6 +5,9 @@ use crate::estimate::Estimate;
 use super::Tone;
 use super::figures::Number;
 
+/// Where the JSON has the numbers that have no field of their own.
+pub(super) const NAMED: &str = "figures";
+
 /// A sentence or a part of one.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Text(pub(super) Vec<Piece>);
@@ -111,7 +114,6 @@ impl Text {
     }
 
     /// All its numbers.
-    #[cfg(test)]
     pub(super) fn figures(&self) -> impl Iterator<Item = &Figure> {
         self.0.iter().filter_map(|piece| match piece {
             Piece::Figure(figure) => Some(figure),
@@ -125,6 +127,24 @@ impl Figure {
     pub(super) fn at(mut self, pointer: impl Into<String>) -> Self {
         self.at = Some(pointer.into());
         self
+    }
+
+    /// Gives it a field of this name among the `figures` of the JSON, where it has none of its own.
+    pub(super) fn named(self, name: &'static str) -> Self {
+        self.at(format!("/{NAMED}/{name}"))
+    }
+
+    /// Its numbers that have one, each with its path there.
+    pub(super) fn names(&self) -> impl Iterator<Item = (Number, String)> {
+        self.numbers().into_iter().filter_map(|(number, at)| {
+            let name = at.as_deref()?.strip_prefix('/')?.strip_prefix(NAMED)?.strip_prefix('/')?;
+            Some((number, name.to_owned()))
+        })
+    }
+
+    /// Whether it is known, and not estimated.
+    pub(super) fn is_exact(&self) -> bool {
+        self.ends.is_none_or(|[low, high]| low == high)
     }
 
     pub(super) fn at_least(mut self) -> Self {
@@ -195,8 +215,19 @@ pub(super) fn seconds(s: f64) -> Figure {
     figure(Number::Seconds(s))
 }
 
+/// A number that is not whole, with so many digits behind its point.
+pub(super) fn decimal(n: f64, digits: usize) -> Figure {
+    figure(Number::Decimal(n, digits))
+}
+
+/// A rate; a low one is told apart from nothing.
 pub(super) fn per_second(rate: f64) -> Figure {
-    figure(Number::PerSecond(rate))
+    decimal(rate, usize::from(rate < 10.0))
+}
+
+/// So many of a whole, as a percentage.
+pub(super) fn share(part: u64, whole: u64) -> Figure {
+    figure(Number::Part(if whole == 0 { 0.0 } else { part as f64 / whole as f64 }))
 }
 
 /// A number that is exact, or within an interval.

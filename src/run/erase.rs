@@ -1,13 +1,9 @@
 //! What a run directory says of one account, taken out of its files.
 
 use std::fs;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::ErrorKind;
 
-use flate2::Compression;
-use flate2::read::MultiGzDecoder;
-use flate2::write::GzEncoder;
-
-use super::{RunDir, RunError, copy_of_pairs, files, sync_dir};
+use super::{RunDir, RunError, files, sync_dir};
 
 /// Files of lines, each of which is about one pair or one event.
 const OF_LINES: [&str; 8] = [
@@ -31,9 +27,6 @@ const REPORTS: [&str; 6] = [
     files::UNDO_PAGE,
 ];
 
-/// How the name of a copy ends that came compressed.
-const GZIP: &str = "gz";
-
 /// What was erased of an account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ErasedFiles {
@@ -44,8 +37,8 @@ pub(crate) struct ErasedFiles {
 }
 
 impl RunDir {
-    /// Takes out every line that names an account in one of its spellings, of all files but the journal, and every report
-    /// that does.
+    /// Takes out every line that names an account in one of its spellings, of all files but the journal and the copy of the
+    /// pairs, and every report that does.
     ///
     /// # Errors
     /// A file cannot be read or written; what is done by then stays done.
@@ -53,7 +46,7 @@ impl RunDir {
         let mut erased = ErasedFiles::default();
         for name in OF_LINES {
             let Some(text) = self.bytes(name)? else { continue };
-            let (kept, lines) = without(&text, spellings);
+            let (kept, lines) = without(&text, name.ends_with(".csv"), spellings);
             if lines > 0 {
                 self.replace(name, &kept)?;
                 erased.lines += lines;
@@ -67,35 +60,7 @@ impl RunDir {
                 erased.reports.push(name.to_owned());
             }
         }
-        erased.lines += self.erase_pairs(spellings)?;
         Ok(erased)
-    }
-
-    /// The same of the copy of the pairs, plain or compressed.
-    fn erase_pairs(&self, spellings: &[String]) -> Result<u64, RunError> {
-        let path = copy_of_pairs(self.path())?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let failed = |cause| RunError::Write { path: path.clone(), cause };
-        // None, or one: the name of the plain copy ends as well.
-        let packing = name.strip_prefix(files::PAIRS).and_then(|ending| ending.strip_prefix('.'));
-        let is_packed = packing.is_some();
-        if packing.is_some_and(|ending| ending != GZIP) {
-            let what = "cannot be looked through, packed as it is: take the lines of the account out by hand".to_owned();
-            return Err(RunError::Unusable { path, what });
-        }
-        let Some(mut text) = self.bytes(&name)? else { return Ok(0) };
-        if is_packed {
-            let packed = std::mem::take(&mut text);
-            MultiGzDecoder::new(&packed[..]).read_to_end(&mut text).map_err(failed)?;
-        }
-        let (mut kept, lines) = without(&text, spellings);
-        if lines > 0 {
-            if is_packed {
-                kept = packed(&kept).map_err(failed)?;
-            }
-            self.replace(&name, &kept)?;
-        }
-        Ok(lines)
     }
 
     fn bytes(&self, name: &str) -> Result<Option<Vec<u8>>, RunError> {
@@ -110,17 +75,15 @@ impl RunDir {
     }
 }
 
-fn packed(text: &[u8]) -> io::Result<Vec<u8>> {
-    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
-    packed.write_all(text)?;
-    packed.finish()
-}
-
-/// The lines that do not name the account, and how many do.
-fn without(text: &[u8], spellings: &[String]) -> (Vec<u8>, u64) {
+/// The records that do not name the account, and how many do. One of a CSV may have line breaks within quotes; elsewhere it is
+/// a line.
+fn without(text: &[u8], is_csv: bool, spellings: &[String]) -> (Vec<u8>, u64) {
     let mut kept = Vec::with_capacity(text.len());
-    let mut erased = 0;
-    for line in text.split_inclusive(|byte| *byte == b'\n') {
+    let (mut erased, mut is_quoted) = (0, false);
+    for line in text.split_inclusive(|byte| {
+        is_quoted ^= is_csv && *byte == b'"';
+        *byte == b'\n' && !is_quoted
+    }) {
         if names(line, spellings) {
             erased += 1;
         } else {
@@ -131,7 +94,7 @@ fn without(text: &[u8], spellings: &[String]) -> (Vec<u8>, u64) {
 }
 
 /// Whether a text names an account, as a word of its own; the case of letters does not count.
-fn names(text: &[u8], spellings: &[String]) -> bool {
+pub(crate) fn names(text: &[u8], spellings: &[String]) -> bool {
     spellings.iter().any(|id| {
         let id = id.as_bytes();
         let mut at = 0;
@@ -188,23 +151,15 @@ mod tests {
         let path = folder.path().join("run");
         let id = RunId::from_text("r1");
         let run = RunDir::prepare(Some(&path), &id).unwrap().commit().unwrap();
-        run.replace(files::REJECTS, b"from,to\nann,x\nb,c\n").unwrap();
-        run.replace(files::LOG, b"one\ngroup of ann failed\n").unwrap();
+        run.replace(files::REJECTS, b"from,to,original\nann,x,\n,,\"y\n\"\"ann\"\"\nz\"\nb,c,\n")
+            .unwrap();
+        run.replace(files::LOG, b"one\"\ngroup of ann failed\n").unwrap();
         run.replace(files::REPORT, b"{\"from\": \"ann\"}").unwrap();
         run.replace(files::VERIFY, b"{\"from\": \"b\"}").unwrap();
-        run.replace("pairs.csv.gz", &packed(b"from,to\nann,x\nb,c\n").unwrap()).unwrap();
         let erased = run.erase(&["ann".to_owned()]).unwrap();
         assert_eq!(erased, ErasedFiles { lines: 3, reports: vec![files::REPORT.to_owned()] });
-        assert_eq!(run.read(files::REJECTS).unwrap(), "from,to\nb,c\n");
+        assert_eq!(run.read(files::REJECTS).unwrap(), "from,to,original\nb,c,\n");
         assert!(!run.file(files::REPORT).exists() && run.file(files::VERIFY).exists());
-        let mut text = String::new();
-        let pairs = fs::read(run.file("pairs.csv.gz")).unwrap();
-        MultiGzDecoder::new(&pairs[..]).read_to_string(&mut text).unwrap();
-        assert_eq!(text, "from,to\nb,c\n");
         assert_eq!(run.erase(&["ann".to_owned()]).unwrap(), ErasedFiles::default());
-        // What cannot be read must not pass for a copy in which nobody is named.
-        fs::rename(run.file("pairs.csv.gz"), run.file("pairs.csv.zst")).unwrap();
-        let error = run.erase(&["ann".to_owned()]).unwrap_err().to_string();
-        assert!(error.contains("pairs.csv.zst") && error.contains("by hand"), "{error}");
     }
 }

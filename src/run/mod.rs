@@ -30,6 +30,7 @@ use thiserror::Error;
 
 use crate::advice::Advice;
 
+pub(crate) use erase::names;
 pub(crate) use failures::Failures;
 pub(crate) use id::RunId;
 pub(crate) use open::copy_of_pairs;

@@ -11,10 +11,9 @@ use crate::world::{World, to_csv};
 
 const PAIRS: usize = 120;
 
+/// A command over a run at full speed, however slow the run was.
 fn command(world: &World, command: &str, run: &Path) -> Call {
-    Call::new(&[command, run.to_str().expect("the tests use UTF-8")])
-        .with("--hosts", &world.addresses.hosts)
-        .flag("--json")
+    world.over(command, run).with("--rate", "none")
 }
 
 /// Sets the bonus of a row that every account has at first; of a number, its own.
@@ -65,7 +64,7 @@ fn a_column_that_is_added_under_a_run_stops_it_and_is_taken_along_by_the_next_se
     assert!(report["again"].as_str().is_some_and(|again| again.contains("tributary resume")));
     assert_eq!(bonuses(&world), expected_bonuses(|n| format!("from-{n}.")), "none is touched");
 
-    world.resume(&run).with("--rate", "none").run().exits(0);
+    command(&world, "resume", &run).run().exits(0);
     assert_eq!(bonuses(&world), expected_bonuses(|n| format!("to-{n}.")));
     command(&world, "verify", &run).run().exits(0);
     command(&world, "undo", &run).run().exits(0);
@@ -81,7 +80,7 @@ fn a_column_that_is_added_after_a_run_is_the_application_s() {
     world.cql("ALTER TABLE content_consumption ADD bonus int");
     set_bonus(&world, "to-3.", 3);
     command(&world, "verify", &run).run().exits(0).names("has got the column bonus");
-    world.resume(&run).run().exits(0);
+    command(&world, "resume", &run).run().exits(0);
     let undone = command(&world, "undo", &run).run().exits(4);
     let conflicts = std::fs::read_to_string(run.join("conflicts.csv")).expect("it is written");
     let lines: Vec<_> = conflicts.lines().skip(1).filter(|line| line.contains("bonus")).collect();
@@ -103,7 +102,7 @@ fn a_column_that_is_dropped_after_a_run_takes_nothing_else_with_it() {
     world.cql("ALTER TABLE content_consumption DROP bonus");
     let reported = "table content_consumption has lost the column bonus";
     command(&world, "verify", &run).run().exits(0).names(reported);
-    world.resume(&run).run().exits(0).names(reported);
+    command(&world, "resume", &run).run().exits(0).names(reported);
     command(&world, "undo", &run).run().exits(0).names(reported);
     world.assert_tables(&before);
     let shown = Call::new(&["record", run.to_str().expect("UTF-8"), "from-3."]).run().exits(0);
@@ -129,7 +128,7 @@ fn a_column_that_is_dropped_under_a_run_stops_it_and_hinders_nothing_else() {
     assert!(groups.done > 0 && groups.left > 0 && groups.failed == 0, "{finished}");
     assert!(report["stopped"].as_str().is_some_and(|why| why.contains("grade")), "{report}");
     let told = "table content_consumption has lost the column grade";
-    world.resume(&run).with("--rate", "none").run().exits(0).names(told);
+    command(&world, "resume", &run).run().exits(0).names(told);
     let of = |account: &str| {
         let query = format!("SELECT contentid FROM content_consumption WHERE userid = '{account}'");
         world.rows(&query).len()
@@ -197,7 +196,7 @@ fn what_cannot_be_merged_and_comes_after_a_run_hinders_no_comparison() {
         let table = if column == "tags" { "content_consumption" } else { "user_courses" };
         world.cql(&format!("ALTER TABLE {table} {undone}"));
     }
-    world.resume(&run).run().exits(0);
+    command(&world, "resume", &run).run().exits(0);
     command(&world, "undo", &run).run().exits(0);
     world.assert_tables(&before);
 }
@@ -248,7 +247,7 @@ fn a_row_that_is_refused_is_named_and_undo_ends_its_group() {
     {
         assert!(failures.contains(reported), "{failures}");
     }
-    world.resume(&run).run().exits(3);
+    command(&world, "resume", &run).run().exits(3);
     command(&world, "undo", &run).run().exits(0);
     world.assert_tables(&before);
 }
@@ -269,7 +268,7 @@ fn a_table_that_is_truncated_is_told_and_not_refilled() {
     assert!(!advised.contains("--repair"), "{advised}");
     let repair = command(&world, "verify", &run).flag("--repair").run().exits(1);
     repair.names("table content_consumption was truncated at").names("Nothing was written");
-    let resumed = world.resume(&run).run().exits(0).json();
+    let resumed = command(&world, "resume", &run).run().exits(0).json();
     assert_eq!(resumed["truncated"], verified["truncated"]);
     world.assert_tables(&after);
 }
@@ -351,7 +350,7 @@ fn a_type_that_gets_a_field_and_a_table_that_gets_an_index_hinder_nothing() {
     (0..PAIRS).filter(|n| n % 2 == 0).for_each(|n| set(&format!("to-{n}."), n, ""));
     let verified = command(&world, "verify", &run).run().exits(0).json();
     assert_eq!(verified["differences"], 0);
-    world.resume(&run).run().exits(0);
+    command(&world, "resume", &run).run().exits(0);
     set("to-4.", 4, ", zip: 7");
     command(&world, "verify", &run).run().exits(0);
     let undone = command(&world, "undo", &run).run().exits(4);

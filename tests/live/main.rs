@@ -6,6 +6,7 @@
 mod addresses;
 mod advised;
 mod altered;
+mod awkward;
 mod bad_runs;
 mod browser;
 mod busy;

@@ -4,12 +4,12 @@ use serde_json::Value;
 
 use crate::data::{self, Data};
 use crate::model::{self, Line, Outcome, Tables};
-use crate::process::{Finished, read_json, rejects};
-use crate::world::{World, assert_same, quoted, to_csv};
+use crate::process::Finished;
+use crate::world::{World, quoted, to_csv};
 
 /// A CSV as a spreadsheet may leave it: BOM, CRLF, more columns, ids quoted now and then, no newline
 /// at the end. Also gives the line of each record.
-fn from_a_spreadsheet(lines: &[Line]) -> (Vec<u8>, Vec<u64>) {
+pub(crate) fn from_a_spreadsheet(lines: &[Line]) -> (Vec<u8>, Vec<u64>) {
     let mut text = "\u{feff}note,to,when,from\r\n".to_owned();
     let mut starts = Vec::new();
     for (n, line) in lines.iter().enumerate() {
@@ -34,7 +34,7 @@ fn from_a_spreadsheet(lines: &[Line]) -> (Vec<u8>, Vec<u64>) {
 
 /// Asserts that every counter of the report is the model's, and that they add up.
 #[track_caller]
-fn assert_report(report: &Value, expected: &Outcome, lines: usize) {
+pub(crate) fn assert_report(report: &Value, expected: &Outcome, lines: usize) {
     assert_whole_run(report, expected, lines);
     let events = report.pointer("/events/acknowledged").and_then(Value::as_u64);
     assert_eq!(events, Some(expected.events.len() as u64), "{report:#}");
@@ -81,39 +81,6 @@ pub(crate) fn assert_whole_run(report: &Value, expected: &Outcome, lines: usize)
     assert_eq!(count("/groups/done"), plan.groups.len() as u64);
     assert_eq!(count("/pairs/done"), plan.pairs as u64);
     assert_eq!(report["adds_up"], true, "{report:#}");
-}
-
-#[test]
-fn every_awkward_case_at_once() {
-    let world = World::new("awkward");
-    let Data { lines, tables, .. } = data::awkward();
-    world.load(&tables);
-    let before = data::without_empty_maps(tables);
-    world.assert_tables(&before); // what was loaded is what the model starts from
-    let expected = model::apply(&lines, &before);
-
-    let (csv, starts) = from_a_spreadsheet(&lines);
-    let run = world.run_dir();
-    let finished = world.apply(&world.file("pairs.csv", csv), &run).run().exits(3);
-    world.assert_is(&expected);
-    assert_report(&finished.json(), &expected, lines.len());
-    assert_eq!(finished.json(), read_json(&run.join("report.json")), "--json is the report");
-
-    let reasons = expected.plan.rejected.iter();
-    let reasons = reasons.map(|(at, reason)| (starts[*at], (*reason).to_owned())).collect();
-    let seen = rejects(&run).into_iter().map(|(line, reject)| (line, reject.code)).collect();
-    assert_same("reject of line", &reasons, &seen);
-
-    applying_again_changes_nothing(&world, &lines, &expected);
-}
-
-fn applying_again_changes_nothing(world: &World, lines: &[Line], first: &Outcome) {
-    let run = world.run_dir();
-    let finished = world.apply(&world.file("again.csv", to_csv(lines)), &run).run().exits(3);
-    world.assert_is(first); // one event per enrolment is asserted, too: none was sent twice
-    let again = model::apply(lines, &first.tables);
-    assert_eq!(again.events.len(), 0, "the model itself is idempotent");
-    assert_report(&finished.json(), &again, lines.len());
 }
 
 /// Many small worlds side by side in one keyspace, each with its own pairs.

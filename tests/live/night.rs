@@ -98,7 +98,8 @@ fn a_terminal_that_cannot_be_written_any_more_is_no_reason_to_fail() {
     let report = crate::process::read_json(&run.join("report.json"));
     assert_eq!(report["exit_code"], 130, "{report}");
     running.wait().was_killed();
-    wait_until("it has ended", || !world.resume(&run).run().has_exited(1));
+    let resume = || world.resume(&run).with("--rate", "none").run();
+    wait_until("it has ended", || !resume().has_exited(1));
     world.assert_is(&expected);
 }
 

@@ -115,7 +115,7 @@ fn message(flags: &[&str], config: &str) -> String {
 }
 
 fn pace(in_flight: InFlight, rate: Option<f64>) -> PaceSettings {
-    PaceSettings { in_flight, rate, max_latency: None }
+    PaceSettings { in_flight, rate, ..PaceSettings::default() }
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::setting::{Setting, ValueKind, settings, text};
 use header::Header;
 use record::Scanner;
 
-pub(super) const KIND: FormatKind = FormatKind {
+pub(super) static KIND: FormatKind = FormatKind {
     about: "CSV: a line per pair behind a header that names the columns (`--from-column`, `--to-column`, `--delimiter`). \
             More columns, CRLF and a first line `sep=;` are fine",
     mend: "look whether the delimiter is right; Latin-1 becomes UTF-8 by: iconv -f WINDOWS-1252 -t UTF-8",

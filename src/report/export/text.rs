@@ -5,7 +5,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::shown;
 use crate::report::Tone;
-use crate::report::document::{Block, Fact, Report, Table};
+use crate::report::document::{Block, EXAMPLES, Fact, Report, Table};
 use crate::report::figures::Number;
 use crate::report::words::{Figure, Piece, Text};
 use crate::wrap::filled;
@@ -23,8 +23,6 @@ const NARROW: usize = 8;
 const LONGEST_WORD: usize = 40;
 /// The words of others, all together, are cut beyond this.
 const LONGEST: usize = 400;
-/// So many examples are named.
-const EXAMPLES: usize = 3;
 
 pub(in crate::report) fn text(report: &Report) -> String {
     let mut out = head(report);

@@ -7,7 +7,7 @@ use crate::report::common::{adds_up, contradictions, input, session, settings, s
 use crate::report::discovery::scan_of;
 use crate::report::document::{Block, Fact, Kept, Outcome, Report, Section, Tone};
 use crate::report::figures::plural;
-use crate::report::words::{Text, bytes, code, count, counted, say, seconds};
+use crate::report::words::{Text, bytes, code, count, counted, decimal, say, seconds};
 use crate::report::{Answer, findings, inspection};
 use crate::run::{files, plan_lacks};
 
@@ -149,10 +149,12 @@ impl Summary {
         }
         let at = |n: u64, field: &str| count(n).at(format!("/plan/{field}"));
         let counted = |n, noun, field: &str| counted(n, noun).at(format!("/plan/{field}"));
+        let mean = plan.accounts as f64 / plan.groups.max(1) as f64;
         let groups = say!(
-            "{} with {}, the largest with {}",
+            "{} with {} ({} on average), the largest with {}",
             at(plan.groups, "groups"),
             counted(plan.accounts, "account", "accounts"),
+            decimal(mean, 2).named("accounts_per_group"),
             counted(plan.largest_group, "source", "largest_group")
         );
         let chains = match plan.chains {

@@ -32,7 +32,7 @@ pub(super) fn add(summary: &Summary, applied: &Applied, report: &mut Report) {
     facts.push(speed(applied));
     facts.extend(gone(&applied.gone));
     facts.extend(emptied(&applied.truncated));
-    let (sources, survivors) = (applied.absent_sources, applied.absent_survivors);
+    let (sources, survivors) = (applied.tally.absent_sources, applied.tally.absent_survivors);
     let found = [
         (sources, "/absent_sources", applied.pairs.done, "source"),
         (survivors, "/absent_survivors", applied.groups.done, "survivor"),
@@ -181,8 +181,8 @@ fn speed(applied: &Applied) -> Fact {
     );
     let written = say!(
         "{} in {}",
-        counted(applied.batches, "batch statement").at("/batches"),
-        counted(applied.slices, "slice").at("/slices")
+        counted(applied.tally.batches, "batch statement").at("/batches"),
+        counted(applied.tally.slices, "slice").at("/slices")
     );
     Fact::new("Speed", sentence).with(written)
 }

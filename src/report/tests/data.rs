@@ -14,7 +14,7 @@ use crate::advice::Advice;
 use crate::estimate::Estimate;
 use crate::latency::LatencySummary;
 use crate::model::{
-    Destination, MentionTally, Part, ScanTally, SweepTally, TableTally, Timed, UndoTally,
+    Destination, MentionTally, Part, ScanTally, SweepTally, TableTally, Tally, Timed, UndoTally,
     UndonePairs,
 };
 use crate::moment::Moment;
@@ -47,9 +47,7 @@ pub(super) fn plan() -> PlanStats {
             rejected_by("ambiguous", 8, &[3, 9, 12, 40, 41]),
             rejected_by("cycle", 4, &[5, 6, 7, 8]),
         ],
-        other_parts: 0,
         duplicates: 40,
-        followed: FollowedTargets::default(),
         pairs: 19_945,
         groups: 18_000,
         accounts: 37_945,
@@ -58,7 +56,7 @@ pub(super) fn plan() -> PlanStats {
         fan_ins: 1,
         largest_fan_in: 500,
         largest_group: 512,
-        largest: Vec::new(),
+        ..PlanStats::default()
     }
 }
 
@@ -116,8 +114,7 @@ pub(super) fn applied() -> Applied {
         groups: fates(18_000, 10),
         pairs: fates(19_945, 15),
         tables: vec![table("content_consumption", 1_234_567), table("user_courses", 61_000)],
-        absent_sources: 2_345,
-        absent_survivors: 7,
+        tally: Tally { absent_sources: 2_345, absent_survivors: 7, ..Tally::default() },
         events: EventFacts {
             destination: Some(topic("course.batch.job.request")),
             produced: 60_012,
@@ -203,7 +200,7 @@ pub(super) fn eventful() -> Applied {
         groups_at_most: groups + 1,
     };
     applied.hottest = vec![hot("b1", 861), hot("b2", 431)];
-    (applied.batches, applied.slices) = (80_928, 20_079);
+    (applied.tally.batches, applied.tally.slices) = (80_928, 20_079);
     applied.deletes = deletes();
     applied.truncated = vec![TruncatedTable { table: "user_courses".into(), at: Moment::now() }];
     applied.aftercare = Some(surroundings::aftercare());

@@ -5,47 +5,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::super::document::{Block, Fact, Report, Table};
 use super::super::escaped::Escaped;
-use super::super::words::{Figure, Text};
 use super::traced::traced;
 use super::*;
 use crate::model::{AccountId, Pair};
 use crate::moment::Moment;
 use crate::run::RunId;
-
-/// Examples that a terminal names.
-const EXAMPLES: usize = 3;
-
-/// The figures of a report, each with whether a terminal has room for it.
-fn figures(report: &Report) -> Vec<(&Figure, bool)> {
-    let mut texts: Vec<(&Text, bool)> =
-        vec![(&report.outcome.word, true), (&report.outcome.took, true)];
-    let mut all = Vec::new();
-    for Fact { text, more, examples, .. } in report.all_facts() {
-        texts.extend([text].into_iter().chain(more).map(|text| (text, true)));
-        texts.extend(examples.iter().enumerate().map(|(n, text)| (text, n < EXAMPLES)));
-    }
-    for block in report.sections.iter().flat_map(|section| &section.blocks) {
-        match block {
-            Block::Table(Table { caption, rows, in_terminal, .. }) => {
-                texts.push((caption, *in_terminal > 0));
-                for (n, row) in rows.iter().enumerate() {
-                    texts.extend(row.iter().map(|cell| (cell, n < *in_terminal)));
-                }
-            }
-            Block::Bars(bars) => all.extend(bars.iter().map(|(_, figure, _)| (figure, false))),
-            Block::Fact(_) | Block::OverTime(_) | Block::Latencies(_) => {}
-        }
-    }
-    texts.extend(report.next.iter().map(|next| (&next.to, true)));
-    all.extend(
-        texts.into_iter().flat_map(|(text, in_terminal)| {
-            text.figures().map(move |figure| (figure, in_terminal))
-        }),
-    );
-    all
-}
 
 /// Whether a text has a number, and not as a part of another.
 fn has(text: &str, number: &str) -> bool {
@@ -67,7 +32,7 @@ fn has(text: &str, number: &str) -> bool {
 fn check(answer: &impl Answer, at_least: usize) -> Vec<String> {
     let (report, Rendered { text, json, html, .. }) = (answer.report(), rendered(answer));
     let json: Value = serde_json::from_str(&json).unwrap();
-    let figures = figures(&report);
+    let figures = report.figures();
     assert!(figures.len() >= at_least, "{}: {} figures", report.title, figures.len());
     for (number, at, in_terminal) in figures.iter().flat_map(|(figure, in_terminal)| {
         figure.numbers().into_iter().map(|(number, at)| (number, at, *in_terminal))

@@ -16,10 +16,11 @@ fn session(scene: &Scene) -> Call {
 /// The last session, which nothing disturbs, has merged everything, and it can be checked and undone.
 fn assert_whole(scene: &Scene) {
     let expected = scene.expected();
-    let finished = session(scene).run().exits(0);
+    let at_full_speed = |call: Call| call.with("--rate", "none").run().exits(0);
+    let finished = at_full_speed(session(scene));
     scene.assert_tables(&expected.tables);
-    scene.walk("verify").run().exits(0);
-    scene.walk("undo").run().exits(0);
+    at_full_speed(scene.walk("verify"));
+    at_full_speed(scene.walk("undo"));
     scene.assert_tables(&scene.before);
     scene.assert_report(&finished.json(), &expected);
 }
