@@ -54,6 +54,7 @@ mod seam;
 mod security;
 mod services;
 mod settings;
+mod sides;
 mod spec;
 mod stops;
 mod sunbird;
