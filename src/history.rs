@@ -18,7 +18,7 @@ use crate::merge::{Entry, Swept, SweptCell, Write};
 use crate::model::{
     AccountId, Cell, ColumnIndex, Elements, ExpiryS, Row, Scope, TableIndex, TimestampUs,
 };
-use crate::spec::{Spec, Table};
+use crate::spec::{RowRule, Spec, Table};
 
 /// One key of a table, and all that the run did to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -255,6 +255,11 @@ impl History {
         self.survivor_before() == Before::Absent && !self.is_dropped()
     }
 
+    /// Whether the survivor's row is a source's since the merge, as a whole, whatever it was before.
+    pub(crate) fn is_sources(&self, table: &Table) -> bool {
+        table.rows == RowRule::Source && self.entry.is_some() && !self.is_dropped()
+    }
+
     /// Whether the sources' rows went and the survivor got none.
     pub(crate) fn is_dropped(&self) -> bool {
         self.entry.as_ref().is_some_and(Entry::is_dropped)
@@ -267,7 +272,8 @@ impl History {
         if let Some(entry) = &self.entry {
             let columns = table.key_len..table.columns.len();
             let written = entry.replaced(table).unwrap_or_else(|| {
-                columns.filter_map(|at| Some((at, Some(entry.written(at)?.clone())))).collect()
+                let written = columns.filter_map(|at| Some((at, entry.written(at)?.clone())));
+                written.filter(|(_, cell)| cell.is_some() || entry.target.is_some()).collect()
             });
             let t = self.t;
             left.extend(written.into_iter().map(|(column, value)| Left { column, value, t }));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tributary::journal::memory::NoJournal;
 use tributary::journal::{Codec, Intent, SliceKind, State};
-use tributary::merge::{Announced, Completion, Entry, PartitionDelete, Slice, Write};
+use tributary::merge::{Announced, Completion, Entry, PartitionDelete, Set, Slice, Write};
 use tributary::model::{AccountId, Cell, CqlType, Pair, Row, Scope, TableIndex, Tally};
 use tributary::spec::Spec;
 
@@ -40,7 +40,9 @@ impl Example {
             let key = |user: &str| [user, &content, &batch(n % 2), &course(n % 2)].map(text);
             let target = (n < 3).then(|| self.row(0, &key(&into), true));
             let write = match &target {
-                Some(_) if n == 0 => Write::Update { set: vec![(4, int(2).unwrap_or_default())] },
+                Some(_) if n == 0 => {
+                    Write::Update { set: vec![Set::to(4, int(2).unwrap_or_default())] }
+                }
                 Some(_) => Write::Nothing,
                 None => Write::Copy { set: Vec::new() },
             };

@@ -45,8 +45,7 @@ impl ReadStore {
     ) -> Result<Vec<Vec<Bytes>>, StorageError> {
         let mut keys = Vec::new();
         let Some(statement) = &self.reads[table].written else { return Ok(keys) };
-        let rules = self.spec.tables[table].survivorship.iter();
-        let times = rules.filter(|rule| !rule.joins_elements()).count();
+        let times = self.spec.tables[table].computed().count();
         let is_later =
             |time: &Bytes| time[..].try_into().is_ok_and(|time| i64::from_be_bytes(time) > t);
         // Of most rows nothing but the times is looked at.

@@ -249,8 +249,8 @@ async fn prepare_written(
     with: &Preparer,
     table: &Table,
 ) -> Result<Option<PreparedStatement>, ClusterError> {
-    let rules = table.survivorship.iter().filter(|rule| !rule.joins_elements());
-    let mut columns: Vec<_> = rules
+    let mut columns: Vec<_> = table
+        .computed()
         .map(|rule| format!("WRITETIME({})", quoted(&table.columns[rule.column].name)))
         .collect();
     if columns.is_empty() {

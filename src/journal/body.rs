@@ -6,17 +6,18 @@
 //!
 //! ```text
 //! entries: table, flags (1: target, 2: copy, 4: update, 8: replace), [target's row], sources: (number, row),
-//!          [set: (column, value)],
+//!          [set: (column, value or null, [seconds since the Unix epoch])],
 //!          [the number of the row that replaces the other]
 //! [completion: deletes: (table, source, scope), events: (scope, [source that it left], quoted: [value]…)]
 //! ```
 //!
 //! with [`wire`]'s numbers, values and rows. Of a table whose TTLs are carried, each row is followed by when its cells
-//! expire: (column, seconds since the Unix epoch). `tributary record` shows them as JSON ([`shown`]), which no program reads
+//! expire: (column, seconds since the Unix epoch), and so is what is set. `tributary record` shows them as JSON ([`shown`]), which no program reads
 //! back: there is one format.
 //!
 //! What is read is part of the body's own buffer. Whoever keeps a value for long copies it.
 
+mod entry;
 pub(crate) mod json;
 mod layout;
 mod scan;
@@ -30,7 +31,7 @@ mod wire;
 use bytes::Bytes;
 
 use super::{Journal, JournalError};
-use crate::merge::{Announced, Completion, Entry, PartitionDelete, Slice, Write};
+use crate::merge::{Announced, Completion, Entry, PartitionDelete, Slice};
 use crate::model::{Cell, ColumnIndex, Row, Scope, TableIndex};
 use crate::spec::Spec;
 
@@ -39,14 +40,9 @@ pub(crate) use scan::FoundIn;
 pub use undo::Disputed;
 pub(crate) use undo::{Apart, CellAhead, KeptCell, LeftAlone, UndoSlice};
 
+use entry::{read_entry, write_entry};
 use layout::{Present, PresentTable};
 use wire::{Out, Read, Reader};
-
-/// Flags of an entry.
-const TARGET: usize = 1;
-const COPY: usize = 2;
-const UPDATE: usize = 4;
-const REPLACE: usize = 8;
 
 /// Writes bodies, and reads them: those of the layout that it writes, and of all that the journal had before.
 #[derive(Debug)]
@@ -206,64 +202,6 @@ impl Codec {
         found.sort_by_key(|(table, _)| *table);
         Ok(found)
     }
-}
-
-fn write_entry<'a>(out: &mut Out<'a>, entry: &'a Entry, has_ttls: bool) {
-    let (write, set) = match &entry.write {
-        Write::Nothing => (0, None),
-        Write::Copy { set } => (COPY, Some(set)),
-        Write::Update { set } => (UPDATE, Some(set)),
-        Write::Replace { .. } => (REPLACE, None),
-    };
-    out.number(entry.table);
-    out.number(write + if entry.target.is_some() { TARGET } else { 0 });
-    if let Some(target) = &entry.target {
-        write_row(out, Width::Slim.kind(entry.table), target, has_ttls);
-    }
-    out.list(&entry.sources, |out, (source, row)| {
-        out.number(*source);
-        write_row(out, Width::Full.kind(entry.table), row, has_ttls);
-    });
-    if let Some(set) = set {
-        out.list(set, |out, (column, value)| {
-            out.number(*column);
-            out.value(value);
-        });
-    }
-    if let Write::Replace { with } = entry.write {
-        out.number(with);
-    }
-}
-
-fn read_entry(reader: &mut Reader<'_>, present: &Present) -> Read<Entry> {
-    let number = reader.number()?;
-    let table = present.table(number)?;
-    let flags = reader.number()?;
-    let target = match flags & TARGET {
-        0 => None,
-        _ => Some(read_row(reader, table, (number, Width::Slim))?),
-    };
-    let sources = reader
-        .list(|reader| Ok((reader.number()?, read_row(reader, table, (number, Width::Full))?)))?;
-    let write = match flags & !TARGET {
-        0 => Write::Nothing,
-        COPY => Write::Copy { set: read_set(reader, table)? },
-        UPDATE => Write::Update { set: read_set(reader, table)? },
-        REPLACE => match reader.number()? {
-            with if with < sources.len() => Write::Replace { with },
-            with => return Err(format!("an entry of {} has no row {with}", table.name)),
-        },
-        _ => return Err(format!("an entry of {} has the flags {flags}", table.name)),
-    };
-    Ok(Entry { target, sources, write, ..Entry::new(table.index) })
-}
-
-fn read_set(reader: &mut Reader<'_>, table: &PresentTable) -> Read<Vec<(ColumnIndex, Bytes)>> {
-    let set = reader.list(|reader| Ok((table.column(reader.number()?)?, reader.value()?)))?;
-    let set = set.into_iter().filter_map(|(column, value)| Some((column?, value)));
-    let mut set: Vec<_> = set.collect();
-    set.sort_by_key(|(column, _)| *column);
-    Ok(set)
 }
 
 fn write_row<'a>(out: &mut Out<'a>, kind: usize, row: &'a Row, has_ttls: bool) {

@@ -308,16 +308,16 @@ pub enum JournalError {
     },
     /// It is of another version of this program.
     #[error(
-        "the journal {path} has a schema of version {found}, but this program reads version {known} only; \
-         use the program that wrote it"
+        "the journal {path} has a schema of version {found}, but this program reads versions {} to {}; use the \
+         program that wrote it", known[0], known[1]
     )]
     Version {
         /// The file.
         path: String,
         /// Its version.
         found: i64,
-        /// The version that is understood.
-        known: i64,
+        /// The oldest and the newest version that is understood.
+        known: [i64; 2],
     },
     /// It holds something that this version does not understand.
     #[error(

@@ -31,7 +31,7 @@ pub enum Write {
     /// The first source's row, under the survivor, with some values of further sources.
     Copy {
         /// Those values, by column.
-        set: Vec<(ColumnIndex, Bytes)>,
+        set: Vec<Set>,
     },
     /// The whole row of a source, under the survivor, in the place of its own or of an earlier source's: columns that
     /// it lacks are deleted.
@@ -42,8 +42,25 @@ pub enum Write {
     /// Values of sources in the survivor's own row.
     Update {
         /// Those values, by column.
-        set: Vec<(ColumnIndex, Bytes)>,
+        set: Vec<Set>,
     },
+}
+
+/// What a column of the survivor's row holds from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Set {
+    pub column: ColumnIndex,
+    /// Null where a cell is deleted.
+    pub value: Cell,
+    /// When the value expires, if it does.
+    pub expires: Option<ExpiryS>,
+}
+
+impl Set {
+    /// A value that does not expire.
+    pub fn to(column: ColumnIndex, value: Bytes) -> Self {
+        Self { column, value: Some(value), expires: None }
+    }
 }
 
 impl Entry {
@@ -54,7 +71,7 @@ impl Entry {
         found: Row,
         survivor: &AccountId,
     ) -> Self {
-        let set = vec![(shape.account, survivor.cell().clone())];
+        let set = vec![Set::to(shape.account, survivor.cell().clone())];
         Self { target: Some(found), write: Write::Update { set }, ..Self::new(table) }
     }
 
@@ -67,10 +84,10 @@ impl Entry {
     /// Has a copied row mention whom the accounts that it names are by the whole plan; `now` says that of a source.
     pub(crate) fn map_mentions(&mut self, table: &Table, now: impl Fn(&Bytes) -> Option<Bytes>) {
         for column in &table.mentions {
-            let mapped = self.written(*column).and_then(&now);
+            let mapped = self.written(*column).and_then(Option::as_ref).and_then(&now);
             let (Some(mapped), Write::Copy { set }) = (mapped, &mut self.write) else { continue };
-            set.retain(|(known, _)| known != column);
-            set.push((*column, mapped));
+            set.retain(|set| set.column != *column);
+            set.push(Set::to(*column, mapped));
         }
     }
 
@@ -106,41 +123,44 @@ impl Entry {
         key
     }
 
-    /// The values that the policies or a copy leave in the survivor's row, by column: of a copy all
-    /// columns, of an update those that change.
-    pub fn written(&self, column: ColumnIndex) -> Option<&Bytes> {
+    /// What the policies or a copy leave in the survivor's row, by column: of a copy all columns that are not null, of
+    /// an update those that change. Null is what a policy has deleted, or left out of a copy.
+    pub fn written(&self, column: ColumnIndex) -> Option<&Cell> {
         if self.over.of(column).is_some() {
             return None;
         }
-        let (set, copied) = match &self.write {
-            Write::Nothing => return None,
-            Write::Replace { .. } => return self.replacing()?.cells.get(column)?.as_ref(),
-            Write::Copy { set } => (set, self.sources.first()),
-            Write::Update { set } => (set, None),
-        };
-        let changed = set.iter().find(|(changed, _)| *changed == column).map(|(_, value)| value);
-        changed.or_else(|| copied?.1.cells.get(column)?.as_ref())
+        match self.set().iter().find(|set| set.column == column) {
+            Some(set) => Some(&set.value),
+            None => self.copied()?.cells.get(column).filter(|cell| cell.is_some()),
+        }
     }
 
-    /// When the value expires that is written to a column of the survivor's row. Of several sources' that are the same,
-    /// the one stays that lasts longest.
+    /// What the policies leave in the survivor's row.
+    fn set(&self) -> &[Set] {
+        match &self.write {
+            Write::Nothing | Write::Replace { .. } => &[],
+            Write::Copy { set } | Write::Update { set } => set,
+        }
+    }
+
+    /// The source's row that is written as a whole, but for what the policies leave.
+    fn copied(&self) -> Option<&Row> {
+        match &self.write {
+            Write::Nothing | Write::Update { .. } => None,
+            Write::Copy { .. } => self.sources.first().map(|(_, row)| row),
+            Write::Replace { .. } => self.replacing(),
+        }
+    }
+
+    /// When the value expires that is written to a column of the survivor's row.
     pub(crate) fn expires(&self, column: ColumnIndex) -> Option<ExpiryS> {
         if let Some(expired) = self.over.of(column) {
             return Some(expired);
         }
-        let (set, row) = match &self.write {
-            Write::Nothing => return None,
-            Write::Replace { .. } => (None, self.replacing()),
-            Write::Copy { set } => (Some(set), self.sources.first().map(|(_, row)| row)),
-            Write::Update { set } => (Some(set), None),
-        };
-        let changed = set.and_then(|set| set.iter().find(|(changed, _)| *changed == column));
-        let rows = self.sources.iter().map(|(_, row)| row);
-        let equal = rows.filter(|row| {
-            changed.is_some_and(|(_, value)| row.cells[column].as_ref() == Some(value))
-        });
-        let longest = expiry::longest(equal.map(|row| row.expires.of(column)));
-        longest.unwrap_or_else(|| row?.expires.of(column))
+        match self.set().iter().find(|set| set.column == column) {
+            Some(set) => set.expires,
+            None => self.copied()?.expires.of(column),
+        }
     }
 
     /// Has what is over be null in its rows, and takes what is over of what is written for expired as well.
@@ -166,7 +186,16 @@ impl Entry {
         is_copy
             && self.target.is_none()
             && !self.over.is_empty()
-            && columns.all(|column| self.written(column).is_none())
+            && columns.all(|column| self.written(column).is_none_or(Option::is_none))
+    }
+
+    /// Whether the survivor's own row may be gone because all that is known of it was deleted: where TTLs are carried it
+    /// lasts as long as its cells do.
+    pub(crate) fn may_vanish(&self, table: &Table) -> bool {
+        let Some(own) = self.target.as_ref().filter(|_| table.carries_ttls) else { return false };
+        let columns = table.key_len..own.cells.len();
+        let mut held = columns.filter(|column| own.cells[*column].is_some()).peekable();
+        held.peek().is_some() && held.all(|column| self.written(column) == Some(&None))
     }
 
     /// The row that takes the place of the survivor's, or of an earlier source's.
@@ -198,7 +227,8 @@ impl Entry {
         copied.into_iter().flat_map(|(_, row)| table.lists_of(row))
     }
 
-    /// The changes of the survivor's row, if there are any: the first one, and the lists of a copy, which belong to it.
+    /// The changes of the survivor's row, if there are any: the first one, and the lists of a copy, which belong to it. Where
+    /// all that the row holds may be deleted, the row itself is written, so that it is still there.
     pub(crate) fn changes(
         &self,
         table: &Table,
@@ -207,7 +237,23 @@ impl Entry {
         let lists = self
             .lists(table)
             .map(|(column, value)| Change::set_list(self.key_of(table, survivor), column, value));
-        self.change(table, survivor).into_iter().chain(lists)
+        let stays = self.may_empty(table).then(|| {
+            let mut cells: Vec<Cell> = self.key_of(table, survivor).into_iter().map(Some).collect();
+            cells.resize(table.columns.len(), None);
+            Change::Insert { row: Row::new(cells) }
+        });
+        self.change(table, survivor).into_iter().chain(stays).chain(lists)
+    }
+
+    /// Whether the survivor's own row may hold nothing any more. Where TTLs are carried a row lasts as long as its cells.
+    fn may_empty(&self, table: &Table) -> bool {
+        let is_bare = |row: &Row| row.cells[table.key_len..].iter().all(Option::is_none);
+        let empties = match &self.write {
+            Write::Nothing | Write::Copy { .. } => false,
+            Write::Update { set } => set.iter().any(|set| set.value.is_none()),
+            Write::Replace { .. } => self.replacing().is_some_and(is_bare),
+        };
+        empties && self.target.is_some() && !table.carries_ttls
     }
 
     /// The change of the survivor's row, if there is one, but for lists.
@@ -228,14 +274,14 @@ impl Entry {
             Write::Copy { set } => {
                 let mut row = self.sources.first()?.1.clone();
                 row.cells[table.account] = Some(survivor.cell().clone());
-                for (column, value) in set {
-                    row.cells[*column] = Some(value.clone());
-                    row.expires.set(*column, self.expires(*column));
+                for Set { column, value, expires } in set {
+                    row.cells[*column].clone_from(value);
+                    row.expires.set(*column, *expires);
                 }
                 Some(Change::Insert { row })
             }
             Write::Update { set } => {
-                let set = set.iter().map(|(column, value)| (*column, Some(value.clone())));
+                let set = set.iter().map(|set| (set.column, set.value.clone()));
                 let key = self.key_of(table, survivor);
                 Some(Change::update_until(key, set.collect(), |column| self.expires(column)))
             }
@@ -260,10 +306,10 @@ impl Entry {
     /// A value of the row as it will be; columns beyond the key are those that the survivor's rows are
     /// read with.
     pub fn result(&self, column: ColumnIndex) -> Option<&Bytes> {
-        let stays = || self.base()?.cells.get(column)?.as_ref();
-        match self.replacing() {
-            Some(_) => self.written(column),
-            None => self.written(column).or_else(stays),
+        match (self.written(column), self.replacing()) {
+            (Some(written), _) => written.as_ref(),
+            (None, Some(_)) => None,
+            (None, None) => self.base()?.cells.get(column)?.as_ref(),
         }
     }
 }

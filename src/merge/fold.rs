@@ -4,16 +4,11 @@
 //! then look at each further row, column by column. The final values are known before anything is
 //! written, so a cell is written at most once per T. Where whole rows rank, the highest of them takes the place of the first.
 
-use bytes::Bytes;
+use crate::model::{AccountId, ColumnIndex, Row, TableIndex, TableTally, expiry};
+use crate::spec::{RowRule, Table};
 
-use crate::model::{AccountId, ColumnIndex, ExpiryS, Row, TableIndex, TableTally, expiry};
-use crate::spec::Table;
-
-use super::entry::{Entry, Write};
+use super::entry::{Entry, Set, Write};
 use super::join::Matched;
-
-/// A value, and when it expires, if it does.
-type Better = (Bytes, Option<ExpiryS>);
 
 /// The rows of one key, folded in merge order.
 #[derive(Debug)]
@@ -21,9 +16,9 @@ pub struct Fold<'a> {
     table: &'a Table,
     entry: Entry,
     /// The policy columns that changed since the row that stays, by position in `table.survivorship`.
-    better: Vec<Option<Better>>,
-    /// The position of the source's row that ranks highest, where rows rank and it is not the one that stays.
-    higher: Option<usize>,
+    better: Vec<Option<Set>>,
+    /// The position of the source's row that takes the place of the one that stays, where whole rows do.
+    replacing: Option<usize>,
     tally: TableTally,
 }
 
@@ -37,7 +32,7 @@ impl<'a> Fold<'a> {
             row
         });
         let entry = Entry { target, ..Entry::new(index) };
-        Self { table, entry, better: Vec::new(), higher: None, tally }
+        Self { table, entry, better: Vec::new(), replacing: None, tally }
     }
 
     /// Has all rows of a key.
@@ -59,11 +54,11 @@ impl<'a> Fold<'a> {
         self.tally.source_rows += 1;
         match self.entry.base() {
             None => self.tally.copied += 1,
-            Some(base) if self.table.ranking.is_any() => {
-                let now = self.higher.map_or(base, |at| &self.entry.sources[at].1);
-                if self.table.ranking.compare(&source, now).is_gt() {
+            Some(base) if self.table.rows.is_whole() => {
+                let now = self.replacing.map_or(base, |at| &self.entry.sources[at].1);
+                if replaces(self.table, now, &source) {
                     self.tally.merged += 1;
-                    self.higher = Some(self.entry.sources.len());
+                    self.replacing = Some(self.entry.sources.len());
                 } else {
                     self.tally.unchanged += 1;
                 }
@@ -96,11 +91,9 @@ impl<'a> Fold<'a> {
 
     /// The same, wherever rows may name the survivor twice.
     pub fn finish(self) -> (Entry, TableTally) {
-        let Self { table, mut entry, better, higher, tally } = self;
-        let changed = table.survivorship.iter().zip(better);
-        let set: Vec<(ColumnIndex, Bytes)> =
-            changed.filter_map(|(rule, better)| Some((rule.column, better?.0))).collect();
-        entry.write = match (higher, &entry.target, entry.sources.is_empty()) {
+        let Self { table: _, mut entry, better, replacing, tally } = self;
+        let set: Vec<Set> = better.into_iter().flatten().collect();
+        entry.write = match (replacing, &entry.target, entry.sources.is_empty()) {
             (Some(with), ..) => Write::Replace { with },
             (None, None, false) => Write::Copy { set },
             (None, Some(_), _) if !set.is_empty() => Write::Update { set },
@@ -110,29 +103,50 @@ impl<'a> Fold<'a> {
     }
 }
 
-/// The values of a source that the policies prefer to what the row that stays would hold by now. Of two that are the same
-/// the one stays that lasts longer.
+/// Whether a source's row takes the place of the one that stays so far, as a whole.
+fn replaces(table: &Table, now: &Row, source: &Row) -> bool {
+    match &table.rows {
+        RowRule::Stays => false,
+        RowRule::Higher(ranking) => ranking.compare(source, now).is_gt(),
+        RowRule::Source => {
+            let lasts_otherwise = |column: ColumnIndex| {
+                expiry::differ(now.expires.of(column), source.expires.of(column))
+            };
+            let mut columns = table.key_len..table.columns.len();
+            now.cells[table.key_len..] != source.cells[table.key_len..]
+                || table.carries_ttls && columns.any(lasts_otherwise)
+        }
+    }
+}
+
+/// The values of a source that the policies prefer to what the row that stays would hold by now. Of two that are computed
+/// and the same the one stays that lasts longer.
 fn improvements(
     table: &Table,
     base: &Row,
-    better: &[Option<Better>],
+    better: &[Option<Set>],
     source: &Row,
-) -> Vec<(usize, Better)> {
+) -> Vec<(usize, Set)> {
     let rules = table.survivorship.iter().enumerate();
     rules
         .filter_map(|(position, rule)| {
-            let (column, lasts) = (rule.column, source.expires.of(rule.column));
-            let (now, now_lasts) = match better.get(position) {
-                Some(Some((value, lasts))) => (&Some(value.clone()), *lasts),
+            let (column, expires) = (rule.column, source.expires.of(rule.column));
+            let (now, now_expires) = match better.get(position) {
+                Some(Some(set)) => (&set.value, set.expires),
                 _ => (&base.cells[column], base.expires.of(column)),
             };
             let offered = &source.cells[column];
-            let lasts_longer = || {
-                let is_same = now == offered && expiry::outlasts(lasts, now_lasts);
-                offered.clone().filter(|_| is_same && table.carries_ttls)
+            let value = if rule.policy.is_computed() {
+                let lasts_longer = || {
+                    let is_same = now == offered && expiry::outlasts(expires, now_expires);
+                    offered.clone().filter(|_| is_same && table.carries_ttls)
+                };
+                Some(rule.combine(now, offered).or_else(lasts_longer)?)
+            } else {
+                let lasts_otherwise = table.carries_ttls && expiry::differ(expires, now_expires);
+                (now != offered || lasts_otherwise).then(|| offered.clone())?
             };
-            let value = rule.combine(now, offered).or_else(lasts_longer)?;
-            Some((position, (value, lasts)))
+            Some((position, Set { column, value, expires }))
         })
         .collect()
 }

@@ -21,7 +21,7 @@ mod undated;
 pub use announce::event;
 pub use batch::BATCH_BYTES;
 pub(crate) use batch::by_partition;
-pub use entry::{Entry, Write};
+pub use entry::{Entry, Set, Write};
 pub use findings::{Announced, Findings};
 pub use fold::Fold;
 pub use join::Join;

@@ -10,7 +10,9 @@ impl Entry {
     /// Whether what was written at `t` stands in the survivor's row: a value of it with its time, or in the place of each
     /// something later; what has expired need not. Where nothing is written, the row stands that the sources' gave way to.
     pub fn stands(&self, table: &Table, t: TimestampUs, found: Option<&TimedRow>) -> bool {
-        let Some(found) = found else { return self.has_expired(table) || self.is_dropped() };
+        let Some(found) = found else {
+            return self.has_expired(table) || self.is_dropped() || self.may_vanish(table);
+        };
         if self.write == Write::Nothing {
             return true;
         }
@@ -31,17 +33,22 @@ impl Entry {
             columns.filter_map(|column| Some((column, self.written(column)?))).peekable();
         if written.peek().is_none() {
             let mut lists = table.lists().filter(|list| self.written(*list).is_some());
-            return lists.all(|list| found.row.cells[list].as_ref() == self.written(list));
+            return lists.all(|list| Some(&found.row.cells[list]) == self.written(list));
         }
         let mut are_all_later = true;
         for (column, value) in written {
             let (cell, times) = (&found.row.cells[column], &found.times[column]);
+            if value.is_none() {
+                // Of a delete nobody tells when it was: that nothing is there says nothing of the rest.
+                are_all_later &= cell.is_none() || times.latest() > Some(t);
+                continue;
+            }
             let stands = match times {
                 WriteTimes::None => false,
-                WriteTimes::Cell(written) => *written == t && cell.as_ref() == Some(value),
+                WriteTimes::Cell(written) => *written == t && cell == value,
                 WriteTimes::Elements(written) => written.contains(&t),
                 // Nobody tells when; what is there as a whole has been written.
-                WriteTimes::Unknown => is_same(column, cell, &Some(value.clone())),
+                WriteTimes::Unknown => is_same(column, cell, value),
             };
             if stands {
                 return true;

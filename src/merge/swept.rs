@@ -18,7 +18,7 @@ use crate::model::{
     AccountId, Cell, ColumnIndex, ExpiryS, Row, Scope, TableIndex, TimedRow, TimestampUs,
     WriteTimes, expiry,
 };
-use crate::spec::{Dated, Spec, Survivorship, Table};
+use crate::spec::{Dated, RowRule, Spec, Survivorship, Table};
 
 /// One row of a source that outlived the merge's delete, and what becomes of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +74,10 @@ const FORGOTTEN: &str = "it is older than the table keeps tombstones (gc_grace_s
 const RANKED: &str = "it was written to after the merge, and of two rows the higher one survives whole: add what is new to \
                       the survivor's by hand, and delete it";
 
+/// Why a row is left that was begun after the merge, where the survivor has one of its own.
+const UNMERGED: &str = "it was begun after the merge, and of two rows the source's takes the place of the survivor's whole: \
+                        merge the same pair once more, or delete it";
+
 /// Why a row is left in which something is added up.
 const SUMMED: &str = "something that is added up was written to it after the merge, and whether that counts on from what was \
                       merged cannot be told: add what is new to the survivor's by hand, and delete it";
@@ -108,7 +112,8 @@ pub(crate) enum SweepDecision {
 }
 
 impl SweepDecision {
-    /// Decides about a row of a source. `is_copy` says whether the survivor's row is the run's own.
+    /// Decides about a row of a source. `is_copy` says whether the survivor's row is the run's own, or that of a source as a
+    /// whole.
     pub(crate) fn of(
         (index, table): (TableIndex, &Table),
         source: usize,
@@ -120,8 +125,11 @@ impl SweepDecision {
         if table.lists_of(&found.row).next().is_some() {
             return Self::Leave(LIST);
         }
-        if table.ranking.is_any() && target.is_some() {
+        if table.rows.is_ranked() && target.is_some() {
             return Self::Leave(RANKED);
+        }
+        if table.rows == RowRule::Source && target.is_some() && !is_copy {
+            return Self::Leave(UNMERGED);
         }
         if target.is_some() && table.sums().any(|column| found.row.cells[column].is_some()) {
             return Self::Leave(SUMMED);
@@ -226,7 +234,8 @@ fn preferred_at(
     let lasts_longer = || {
         let is_longer = expiry::outlasts(cell.expires, own.row.expires.of(cell.column));
         let is_same = table.carries_ttls && known.value == late.value;
-        (is_same && is_longer).then(|| known.t.map_or(cell.t, |known| cell.t.max(known + 1)))
+        (is_same && is_longer && rule.policy.is_computed())
+            .then(|| known.t.map_or(cell.t, |known| cell.t.max(known + 1)))
     };
     rule.policy.late(&rule.cql_type, known, late).or_else(lasts_longer)
 }

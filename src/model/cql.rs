@@ -101,6 +101,11 @@ impl CqlType {
         }
     }
 
+    /// Whether it is a collection that is not frozen: its elements have write times of their own.
+    pub(crate) fn has_elements(&self) -> bool {
+        self.collection().is_some() || self.is_list()
+    }
+
     /// The type of a map's keys or of a set's elements.
     pub fn element(&self) -> Option<&Self> {
         match self {

@@ -82,6 +82,14 @@ pub(crate) fn outlasts(one: Option<ExpiryS>, other: Option<ExpiryS>) -> bool {
     one.unwrap_or(ExpiryS::MAX) > other.unwrap_or(ExpiryS::MAX)
 }
 
+/// Whether two moments differ, as far as that can be told.
+pub(crate) fn differ(one: Option<ExpiryS>, other: Option<ExpiryS>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => one.abs_diff(other) > DOUBT_S.unsigned_abs(),
+        (one, other) => one.is_some() || other.is_some(),
+    }
+}
+
 /// When that expires which lasts longest, if there is any.
 pub(crate) fn longest(moments: impl Iterator<Item = Option<ExpiryS>>) -> Option<Option<ExpiryS>> {
     moments.reduce(|one, other| if outlasts(other, one) { other } else { one })
@@ -245,5 +253,7 @@ mod tests {
         assert!(is_in_doubt(NOW_S + 5, NOW) && !is_in_doubt(NOW_S + 6, NOW));
         assert!(outlasts(None, Some(1)) && outlasts(Some(2), Some(1)));
         assert!(!outlasts(None, None) && !outlasts(Some(1), Some(1)));
+        assert!(differ(None, Some(1)) && differ(Some(1), Some(7)));
+        assert!(!differ(None, None) && !differ(Some(1), Some(6)));
     }
 }

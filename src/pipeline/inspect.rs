@@ -21,7 +21,7 @@ use crate::events::EventSink;
 use crate::journal::JournalError;
 use crate::journal::memory::MemoryJournal;
 use crate::latency::Recorder;
-use crate::model::{AccountId, ColumnIndex, Row, ScanTally, TableIndex, TimedRow};
+use crate::model::{AccountId, Cell, ColumnIndex, Row, ScanTally, TableIndex, TimedRow};
 use crate::pace::Pace;
 use crate::plan::Plan;
 use crate::spec::Spec;
@@ -122,7 +122,7 @@ pub struct Conflict {
     /// The source's row.
     pub row: Row,
     /// What the merge writes to the survivor's row, by column; nothing where that stays as it is.
-    pub written: Vec<(ColumnIndex, Bytes)>,
+    pub written: Vec<(ColumnIndex, Cell)>,
     /// Both rows in full with their write times, the survivor's first, where the server could tell them.
     pub(crate) timed: Option<(TimedRow, TimedRow)>,
 }

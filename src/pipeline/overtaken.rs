@@ -92,7 +92,7 @@ pub(super) async fn find<S: Writer>(
 ) -> Result<BTreeSet<Key>, GroupError> {
     let spec = &window.spec;
     let mut looks = Vec::new();
-    for (table, shape) in spec.in_order().filter(|(_, table)| !table.survivorship.is_empty()) {
+    for (table, shape) in spec.in_order().filter(|(_, table)| table.computed().next().is_some()) {
         let scopes = match shape.locator.constant() {
             Some(scope) => vec![scope],
             None => led_to(window, group, table)?,
@@ -104,7 +104,7 @@ pub(super) async fn find<S: Writer>(
     }
     let mut keys: BTreeSet<Key> = try_join_all(looks).await?.into_iter().flatten().collect();
     let joins = |table: &Table| {
-        table.ranking.is_any() || table.survivorship.iter().any(Survivorship::joins_elements)
+        table.rows.is_ranked() || table.survivorship.iter().any(Survivorship::joins_elements)
     };
     if spec.tables.iter().any(joins) {
         let (journal, codec) = (&*window.journal, &window.codec);
@@ -112,7 +112,7 @@ pub(super) async fn find<S: Writer>(
         while let Some(histories) = walk.next_chunk()? {
             let is_whole = |history: &History, table: &Table| {
                 let replaced = history.entry.as_ref().and_then(|entry| entry.replaced(table));
-                table.ranking.is_any() && replaced.is_none()
+                table.rows.is_ranked() && replaced.is_none()
             };
             let joined = histories.iter().filter(|history| {
                 let table = &spec.tables[history.table];
@@ -260,7 +260,7 @@ impl<S: Writer> Work<'_, S> {
 
 /// Why a row is reported that took the place of another one while that was written to: its columns are those of two rows.
 fn mixed(table: &Table, history: &History, found: &TimedRow) -> Option<&'static str> {
-    history.entry.as_ref()?.replaced(table)?;
+    history.entry.as_ref().filter(|_| table.rows.is_ranked())?.replaced(table)?;
     let is_since = |t: TimestampUs| t > history.t;
     let mut times = found.times.iter().filter_map(WriteTimes::latest);
     times.any(is_since).then_some(
@@ -276,7 +276,8 @@ fn replaced(table: &Table, history: &History, found: &TimedRow) -> Option<String
         let elements = |cell: Option<&Bytes>| rule.cql_type.collection()?.split(cell?);
         let own = elements(read.cells[rule.column].as_ref()).unwrap_or_default();
         let there = elements(found.row.cells[rule.column].as_ref()).unwrap_or_default();
-        let mut left = elements(entry.written(rule.column)).unwrap_or_default();
+        let written = entry.written(rule.column).and_then(Option::as_ref);
+        let mut left = elements(written).unwrap_or_default();
         left.retain(|entry| !own.contains(entry));
         left.iter().any(|(key, value)| {
             let found = there.iter().find(|(known, _)| known == key).map(|(_, found)| found);
@@ -304,8 +305,7 @@ fn overtaken(
     let sources = history.sources_before(table);
     let (source, first) = sources.first()?;
     let left = history.left(table);
-    let rules = table.survivorship.iter().filter(|rule| !rule.joins_elements());
-    let cells = rules.filter_map(|rule| {
+    let cells = table.computed().filter_map(|rule| {
         let column = rule.column;
         if rule.policy.adds() {
             return totals::hidden(table, history, &found, column, writes);

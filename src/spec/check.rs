@@ -9,9 +9,9 @@ use super::find;
 use super::fits::{self, OneType};
 use super::mentions;
 use super::policy;
-use super::raw::{RawSpec, RawTable};
+use super::raw::{RawRows, RawSpec, RawTable};
 use super::schema::{ColumnKind, ColumnSchema, Direction, Schema, TableSchema};
-use super::{Column, KeyColumn, Locator, Policy, Ranking, Spec, Survivorship, Table};
+use super::{Column, KeyColumn, Locator, Policy, Ranking, RowRule, Spec, Survivorship, Table};
 use crate::model::AccountType;
 
 impl RawSpec {
@@ -108,7 +108,7 @@ impl RawSpec {
         let locator = found.and_then(|found| find::check(raw, found, live, own.faults));
         let clustering = own.clustering();
         let survivorship = own.policies();
-        own.ranking();
+        own.rows();
         own.drop_oneself(account, of);
         let parts = account.zip(locator).zip(clustering);
         let table = parts.map(|((account, locator), clustering)| {
@@ -146,12 +146,16 @@ impl RawSpec {
             }
         }
         // Whoever may go as a whole is read as a whole.
-        let slim_len = if raw.ranking.is_empty() { looked_at } else { columns.len() };
-        let ranking = raw.ranking.iter().filter_map(|name| {
+        let slim_len = if raw.rows.line().is_none() { looked_at } else { columns.len() };
+        let ranking = raw.rows.ranking().iter().filter_map(|name| {
             let at = columns.iter().position(|column| column.name == **name)?;
             Some((at, columns[at].cql_type.value_order()?))
         });
-        let ranking = Ranking::by(ranking.collect());
+        let rows = match raw.rows {
+            RawRows::Stay => RowRule::Stays,
+            RawRows::Higher(_) => RowRule::Higher(Ranking::by(ranking.collect())),
+            RawRows::Source(_) => RowRule::Source,
+        };
         let position = |name: &str| columns.iter().position(|column| column.name == name);
         let account = position(account);
         let mentions = raw.mentions.iter().filter_map(|name| position(name)).collect();
@@ -170,7 +174,7 @@ impl RawSpec {
             locator,
             clustering,
             survivorship,
-            ranking,
+            rows,
             delete_source: raw.delete_source,
             mentions,
             drop_oneself,
@@ -282,8 +286,8 @@ impl<'a> Own<'a> {
 
     /// The columns by which rows rank have an order. Lists are written by statements of their own, which cannot yet be put
     /// back where one row takes the place of another.
-    fn ranking(&mut self) {
-        for name in &self.raw.ranking {
+    fn rows(&mut self) {
+        for name in self.raw.rows.ranking() {
             let Some(found) = self.column(name, name.line) else { continue };
             let problem = match found.kind {
                 ColumnKind::PartitionKey(_) | ColumnKind::Clustering(..) => {
@@ -302,12 +306,13 @@ impl<'a> Own<'a> {
             }
         }
         let list = self.live.columns.iter().find(|column| column.cql_type.is_list());
-        if let (Some(first), Some(list)) = (self.raw.ranking.first(), list) {
+        if let (Some(line), Some(list)) = (self.raw.rows.line(), list) {
             let problem = format!(
-                "keep = \"higher\" is not available beside a list that is not frozen ({}): use policies of columns",
+                "a rule for whole rows (on_conflict) is not available beside a list that is not frozen ({}): use policies of \
+                 columns",
                 list.name
             );
-            self.wrong(first.line, &problem);
+            self.wrong(line, &problem);
         }
     }
 

@@ -12,7 +12,7 @@ use super::fault::{At, Faults};
 use super::fits::OneType;
 use super::names;
 use super::policy::{self, Policy};
-use super::raw::{ColumnPath, RawFind, RawPart, RawSpec, RawTable};
+use super::raw::{ColumnPath, RawFind, RawPart, RawRows, RawSpec, RawTable};
 use super::schema::{ColumnKind, ColumnSchema, Schema, TableSchema};
 use crate::model::AccountType;
 
@@ -112,7 +112,7 @@ impl<'a> Candidate<'a> {
             account: (!self.only_mentions).then(|| at(&self.account.name)),
             find: self.find.clone().map(|find| At::new(find, 0)),
             policies: self.policies().collect(),
-            ranking: Vec::new(),
+            rows: RawRows::default(),
             delete_source: true,
             mentions: self.mentions().map(|column| at(&column.name)).collect(),
             drop_oneself: None,

@@ -12,7 +12,7 @@ use super::fault::{At, Faults};
 use super::fits::OneType;
 use super::raw::RawTable;
 use super::schema::{ColumnKind, ColumnSchema, Schema, TableSchema};
-use super::{Column, Locator, Ranking, Spec, Table};
+use super::{Column, Locator, RowRule, Spec, Table};
 use crate::model::{AccountId, AccountType, TableIndex};
 
 impl Table {
@@ -133,7 +133,7 @@ fn table(
         locator: Locator::default(),
         clustering: Vec::new(),
         survivorship: Vec::new(),
-        ranking: Ranking::default(),
+        rows: RowRule::default(),
         delete_source: false,
         mentions: Vec::new(),
         drop_oneself: None,

@@ -44,7 +44,7 @@ pub use fault::{At, Faults};
 pub(crate) use policy::parse as policy;
 pub(crate) use policy::{Dated, Policy};
 pub use policy::{Standing, Undone};
-pub use ranking::Ranking;
+pub use ranking::{Ranking, RowRule};
 pub(crate) use raw::ColumnPath;
 pub use raw::RawSpec;
 
@@ -89,8 +89,8 @@ pub struct Table {
     pub clustering: Vec<KeyColumn>,
     /// The policies; columns without one keep the survivor's value.
     pub survivorship: Vec<Survivorship>,
-    /// By what whole rows rank, where the higher one survives.
-    pub(crate) ranking: Ranking,
+    /// What becomes of whole rows.
+    pub(crate) rows: RowRule,
     /// Whether the source's rows are deleted once they are safe.
     pub(crate) delete_source: bool,
     /// The other column of the key that names an account, where a row that would name the survivor in both is dropped.
@@ -188,7 +188,7 @@ impl Spec {
 impl Column {
     /// Whether it is a map, set or list that is not frozen: its elements have write times of their own.
     pub fn is_multi_cell(&self) -> bool {
-        self.cql_type.collection().is_some() || self.cql_type.is_list()
+        self.cql_type.has_elements()
     }
 }
 
@@ -295,17 +295,29 @@ impl Table {
 
     /// What becomes of two rows with one key, in words that continue a sentence.
     pub(crate) fn rule(&self) -> String {
-        if self.ranking.is_any() {
-            let columns = self.ranking.columns().map(|column| self.columns[column].name.as_str());
-            return policy::row_rule(columns);
+        match &self.rows {
+            RowRule::Higher(ranking) => {
+                let columns = ranking.columns().map(|column| self.columns[column].name.as_str());
+                policy::higher_row(columns)
+            }
+            RowRule::Source => policy::SOURCE_ROW.to_owned(),
+            RowRule::Stays => {
+                let name = |rule: &Survivorship| self.columns[rule.column].name.as_str();
+                policy::rule(self.survivorship.iter().map(|rule| (name(rule), &*rule.policy)))
+            }
         }
-        let name = |rule: &Survivorship| self.columns[rule.column].name.as_str();
-        policy::rule(self.survivorship.iter().map(|rule| (name(rule), &*rule.policy)))
     }
 
     /// The policy of a map's entries one by one, and their type, where a column has such a one.
     pub(crate) fn of_entries(&self, column: ColumnIndex) -> Option<(&dyn Policy, &CqlType)> {
         self.survivorship.iter().find(|rule| rule.column == column)?.of_entries()
+    }
+
+    /// The policies whose outcome is one value, made of those of both accounts: a write of the application, which knows only
+    /// one of these, may hide it.
+    pub(crate) fn computed(&self) -> impl Iterator<Item = &Survivorship> {
+        let rules = self.survivorship.iter();
+        rules.filter(|rule| rule.policy.is_computed() && !rule.joins_elements())
     }
 
     /// The columns in which values of several accounts are added up.

@@ -1,25 +1,45 @@
-//! `{ keep = "higher", by = […] }`: of two rows with one key the one that ranks higher survives, with all of its columns.
+//! What becomes of whole rows with one key. `"keep-source"`: the source's takes the place of the survivor's, and the last
+//! source's that of all others; columns that it lacks are deleted.
 //!
-//! Rows are ranked by one column after the other; null is lowest. Of two that rank alike the survivor's stays, or that
+//! `{ keep = "higher", by = […] }`: the one that ranks higher survives, with all of its columns. Rows are ranked by one column after the other; null is lowest. Of two that rank alike the survivor's stays, or that
 //! of the first source.
 
 use std::cmp::Ordering;
 
 use crate::model::{ColumnIndex, Order, Row};
 
-/// By what rows rank.
+/// What becomes of whole rows where both accounts hold a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum RowRule {
+    /// The one that is there stays, and its columns go by their policies.
+    #[default]
+    Stays,
+    /// The one that ranks higher survives, whole.
+    Higher(Ranking),
+    /// The source's takes the place of the one that is there.
+    Source,
+}
+
+impl RowRule {
+    /// Whether a row may take the place of another one as a whole.
+    pub(crate) fn is_whole(&self) -> bool {
+        *self != Self::Stays
+    }
+
+    /// Whether which row survives goes by what they hold.
+    pub(crate) fn is_ranked(&self) -> bool {
+        matches!(self, Self::Higher(_))
+    }
+}
+
+/// By what rows rank.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ranking(Vec<(ColumnIndex, Order)>);
 
 impl Ranking {
-    /// By these columns, in this order; by none, rows do not rank at all.
+    /// By these columns, in this order.
     pub(crate) fn by(columns: Vec<(ColumnIndex, Order)>) -> Self {
         Self(columns)
-    }
-
-    /// Whether rows rank.
-    pub(crate) fn is_any(&self) -> bool {
-        !self.0.is_empty()
     }
 
     pub(crate) fn columns(&self) -> impl Iterator<Item = ColumnIndex> {
@@ -60,6 +80,5 @@ mod tests {
         check((None, Some(100)), (Some(-1), None), Ordering::Less);
         check((Some(1), None), (Some(1), Some(-5)), Ordering::Less);
         check((Some(1), None), (Some(1), None), Ordering::Equal);
-        assert!(!Ranking::default().is_any());
     }
 }

@@ -53,8 +53,8 @@ pub struct RawTable {
     pub(super) find: Option<At<RawFind>>,
     /// The columns that get another value than the survivor's where both accounts hold the same key.
     pub(super) policies: BTreeMap<String, At<Arc<dyn Policy>>>,
-    /// The columns by which the higher row survives, where that is the rule for whole rows.
-    pub(super) ranking: Vec<At<String>>,
+    /// The rule for whole rows, where there is one.
+    pub(super) rows: RawRows,
     /// Whether the source's rows are deleted once they are safe.
     pub(super) delete_source: bool,
     /// The columns beside the key that hold accounts: where a row of anybody's *mentions* one.
@@ -65,6 +65,37 @@ pub struct RawTable {
     pub(super) carries_ttls: Option<usize>,
     /// The types that live columns must have; a column that is not named may have any.
     pub columns: BTreeMap<String, At<CqlType>>,
+}
+
+/// The rule for whole rows.
+#[derive(Clone, Debug, Default)]
+pub(super) enum RawRows {
+    /// There is none: columns go by their policies.
+    #[default]
+    Stay,
+    /// The columns by which the higher row survives.
+    Higher(Vec<At<String>>),
+    /// The source's row survives; on this line.
+    Source(usize),
+}
+
+impl RawRows {
+    /// The columns by which rows rank.
+    pub(super) fn ranking(&self) -> &[At<String>] {
+        match self {
+            Self::Higher(by) => by,
+            Self::Stay | Self::Source(_) => &[],
+        }
+    }
+
+    /// Where it stands, if there is one.
+    pub(super) fn line(&self) -> Option<usize> {
+        match self {
+            Self::Stay => None,
+            Self::Higher(by) => by.first().map(|first| first.line),
+            Self::Source(line) => Some(*line),
+        }
+    }
 }
 
 /// How the rows of an account are found: where the values of the partition key beside the account come from.
@@ -180,7 +211,9 @@ impl RawSpec {
             table.mentions.retain(|name| stays(name));
             table.columns.retain(|name, _| stays(name));
             table.policies.retain(|name, _| stays(name));
-            table.ranking.retain(|name| stays(name));
+            if let RawRows::Higher(by) = &mut table.rows {
+                by.retain(|name| stays(name));
+            }
         }
         spec
     }

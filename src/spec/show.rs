@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::raw::{RawFind, RawPart, RawSpec, RawTable};
+use super::raw::{RawFind, RawPart, RawRows, RawSpec, RawTable};
 use super::{Spec, Table, policy};
 use crate::wrap::filled;
 
@@ -62,9 +62,10 @@ pub(super) fn notes(raw: &RawTable, table: Option<&Table>) -> Vec<String> {
         return notes;
     }
     let policies = raw.policies.iter().map(|(column, policy)| (column.as_str(), &***policy));
-    let rule = match raw.ranking.is_empty() {
-        true => policy::rule(policies),
-        false => policy::row_rule(raw.ranking.iter().map(|column| column.as_str())),
+    let rule = match &raw.rows {
+        RawRows::Stay => policy::rule(policies),
+        RawRows::Higher(by) => policy::higher_row(by.iter().map(|column| column.as_str())),
+        RawRows::Source(_) => policy::SOURCE_ROW.to_owned(),
     };
     notes.push(format!("Where both accounts hold a key, {rule}."));
     notes.extend(raw.drop_oneself.iter().map(|column| {

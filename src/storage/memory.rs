@@ -339,8 +339,7 @@ impl Reader for MemoryStorage {
         let shape = &self.spec.tables[table];
         let mut rows = self.rows_in(table, scope, accounts)?;
         rows.retain(|timed| {
-            let mut looked_at = shape.survivorship.iter().filter(|rule| !rule.joins_elements());
-            looked_at.any(|rule| timed.times[rule.column].latest() > Some(t))
+            shape.computed().any(|rule| timed.times[rule.column].latest() > Some(t))
         });
         Ok(rows.iter().map(|timed| shape.key_of(&timed.row)).collect())
     }

@@ -103,7 +103,9 @@ impl<'a> Key<'a> {
         let kept = sources.flat_map(|(source, row)| {
             columns().filter_map(move |column| self.kept(*source, column, row))
         });
-        let keeps_survivor = found.survivor.is_none() && !self.history.is_copy();
+        let vanished =
+            self.history.entry.as_ref().is_some_and(|entry| entry.may_vanish(self.table));
+        let keeps_survivor = found.survivor.is_none() && !self.history.is_copy() && !vanished;
         let (ahead, kept) = (ahead.collect(), kept.collect());
         UndoDecision::Restore(How { ahead, keeps_survivor, kept })
     }

@@ -30,6 +30,8 @@ pub(super) struct Expected {
 pub(super) enum Kept {
     /// Nothing.
     Null(TimestampUs),
+    /// Nothing any more: what was there was deleted.
+    Deleted(TimestampUs),
     /// Nothing of that time any more: it has expired.
     Expired(TimestampUs),
     Value(Bytes, TimestampUs),
@@ -54,7 +56,10 @@ impl Expected {
         let columns = table.key_len..table.columns.len();
         let known = columns.filter(|column| history.knows(*column) && !history.is_dropped());
         let replaced = history.entry.as_ref().and_then(|entry| entry.replaced(table));
-        let is_replaced = |column| replaced.iter().flatten().any(|(own, _)| *own == column);
+        let is_replaced = |column| {
+            replaced.iter().flatten().any(|(own, _)| *own == column)
+                || moved(history, column).next().is_some()
+        };
         let kept = known.filter_map(|column| {
             let rule = table.survivorship.iter().find(|rule| rule.column == column);
             if history.is_in_doubt(column) {
@@ -68,15 +73,21 @@ impl Expected {
             }
             let kept = match (is_copy, rule) {
                 (true, rule) => {
-                    let rule = rule.filter(|rule| !rule.policy.adds());
+                    let rule = rule.filter(|rule| !rule.policy.adds() && rule.policy.is_computed());
                     of_copy(table, history, column, rule)
                 }
                 // It has one column, and that was written.
                 (false, _) if table.is_mention() => of_copy(table, history, column, None),
-                (false, Some(rule)) if rule.policy.adds() => total(table, history, rule)?,
+                (false, Some(rule)) if rule.policy.adds() => left(table, history, column)?,
+                (false, Some(rule)) if !rule.policy.is_computed() => left(table, history, column)?,
                 (false, Some(rule)) if rule.joins_elements() => added(history, rule)?,
                 (false, Some(rule)) => of_own(history, rule),
-                (false, None) if is_replaced(column) => of_copy(table, history, column, None),
+                (false, None) if is_replaced(column) => {
+                    match of_copy(table, history, column, None) {
+                        Kept::Null(t) => Kept::Deleted(t),
+                        kept => kept,
+                    }
+                }
                 (false, None) => return None,
             };
             Some((column, kept))
@@ -103,8 +114,8 @@ impl Expected {
 /// One thing that the run wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum WrittenPart {
-    /// The value of a column.
-    Cell(Bytes),
+    /// The value of a column; null where one was deleted.
+    Cell(Cell),
     /// An element, with the value of a map's.
     Element(Bytes, Cell),
 }
@@ -114,8 +125,9 @@ impl Kept {
     pub(super) fn parts(&self) -> Vec<(TimestampUs, WrittenPart)> {
         match self {
             Self::Null(_) | Self::Expired(_) | Self::AtLeast(_, None, _) => Vec::new(),
+            Self::Deleted(t) => vec![(*t, WrittenPart::Cell(None))],
             Self::Value(value, t) | Self::AtLeast(_, Some(value), t) => {
-                vec![(*t, WrittenPart::Cell(value.clone()))]
+                vec![(*t, WrittenPart::Cell(Some(value.clone())))]
             }
             Self::Elements(_, elements) => {
                 let part = |Element { key, value, t }: &Element| {
@@ -129,7 +141,7 @@ impl Kept {
     /// The value as a whole.
     pub(super) fn value(&self) -> Cell {
         match self {
-            Self::Null(_) | Self::Expired(_) => None,
+            Self::Null(_) | Self::Deleted(_) | Self::Expired(_) => None,
             Self::Value(value, _) => Some(value.clone()),
             Self::AtLeast(_, value, _) => value.clone(),
             Self::Elements(collection, elements) => Some(joined(*collection, elements)),
@@ -149,7 +161,7 @@ fn of_copy(
     column: ColumnIndex,
     rule: Option<&Survivorship>,
 ) -> Kept {
-    let merged = history.entry.as_ref().and_then(|entry| entry.written(column)).cloned();
+    let merged = history.entry.as_ref().and_then(|entry| entry.written(column)?.clone());
     let swept = moved(history, column);
     if let Some(collection) = table.columns[column].cql_type.collection() {
         return match of_elements(collection, merged.as_ref(), history.t, swept) {
@@ -211,10 +223,13 @@ fn of_own(history: &History, rule: &Survivorship) -> Kept {
     Kept::AtLeast(rule.clone(), best, t.map_or(history.t, |t| t.max(history.t)))
 }
 
-/// What the run made of a number of the survivor's own row that is added up; `None` if it left that alone.
-fn total(table: &Table, history: &History, rule: &Survivorship) -> Option<Kept> {
-    let left = history.left(table).into_iter().find(|left| left.column == rule.column)?;
-    Some(Kept::Value(left.value?, left.t))
+/// What the run left in a column of the survivor's own row, to be found exactly so; `None` if it left that alone.
+fn left(table: &Table, history: &History, column: ColumnIndex) -> Option<Kept> {
+    let left = history.left(table).into_iter().find(|left| left.column == column)?;
+    Some(match left.value {
+        Some(value) => Kept::Value(value, left.t),
+        None => Kept::Deleted(left.t),
+    })
 }
 
 /// The elements that the run added to those of the survivor's own row.
@@ -222,7 +237,7 @@ fn added(history: &History, rule: &Survivorship) -> Option<Kept> {
     let collection = rule.cql_type.collection()?;
     let own = history.survivor_before().cell(rule.column);
     let own = own.and_then(|own| collection.split(own)).unwrap_or_default();
-    let merged = history.entry.as_ref().and_then(|entry| entry.written(rule.column));
+    let merged = history.entry.as_ref().and_then(|entry| entry.written(rule.column)?.as_ref());
     let mut added = of_elements(collection, merged, history.t, moved(history, rule.column))?;
     let is_own = |element: &Element| {
         own.iter().any(|(key, value)| *key == element.key && *value == element.value)

@@ -103,7 +103,9 @@ pub(super) fn survivor(
         let (cell, times) = (&found.row.cells[*column], &found.times[*column]);
         let of = (*column, &table.columns[*column].cql_type);
         match kept {
-            Kept::Null(t) => findings.extend(value(of, None, *t, cell, times)),
+            Kept::Null(t) | Kept::Deleted(t) => {
+                findings.extend(value(of, None, *t, cell, times));
+            }
             Kept::Expired(t) => {
                 // Whatever has another time somebody else wrote.
                 let found = value(of, None, *t, cell, times);

@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use crate::failpoint;
 use crate::journal::{Intent, SliceKind, State};
-use crate::merge::{self, Entry, Slice, Write};
+use crate::merge::{self, Entry, Set, Slice, Write};
 use crate::model::{Cell, Change, ColumnIndex, Expiries, Mutation, Row, TimestampUs};
 use crate::register::Step;
 use crate::spec::Table;
@@ -142,7 +142,7 @@ impl<S: Writer> Check<'_, S> {
         if begins {
             let mut row = Row::new(bare);
             for (column, value) in set.into_iter().chain(elements) {
-                row.cells[column] = Some(value);
+                row.cells[column] = value;
                 row.expires.set(column, expires.of(column));
             }
             let source = case.first_source();
@@ -154,19 +154,18 @@ impl<S: Writer> Check<'_, S> {
             let changes = [Change::Insert { row }].into_iter().chain(lists).collect();
             return Mend { t, entry, changes };
         }
-        let all = set.iter().chain(&elements).cloned().collect();
+        let all = set.iter().chain(&elements).cloned();
+        let all = all.map(|(column, value)| Set { column, value, expires: expires.of(column) });
+        let all = all.collect();
         let (lists, set): (Vec<_>, Vec<_>) =
             set.into_iter().partition(|(column, _)| table.columns[*column].cql_type.is_list());
-        let set_list = |(column, value)| Change::set_list(key(), column, value);
-        let mut changes: Vec<Change> = lists.into_iter().map(set_list).collect();
+        let set_list = |(column, value): (_, Cell)| Some(Change::set_list(key(), column, value?));
+        let mut changes: Vec<Change> = lists.into_iter().filter_map(set_list).collect();
         if !set.is_empty() {
-            let set = set.into_iter().map(|(column, value)| (column, Some(value))).collect();
             changes.push(Change::update_until(key(), set, |column| expires.of(column)));
         }
-        changes.extend(elements.into_iter().map(|(column, elements)| Change::AddElements {
-            key: key(),
-            column,
-            elements,
+        changes.extend(elements.into_iter().filter_map(|(column, elements)| {
+            Some(Change::AddElements { key: key(), column, elements: elements? })
         }));
         let mut target = case.survivor.as_ref().map_or(Row::new(bare), |row| row.row.clone());
         target.truncate(table.slim_len);
@@ -200,9 +199,9 @@ impl<S: Writer> Check<'_, S> {
 /// What is written to a row at one time.
 struct Values {
     /// Of columns that are written as a whole.
-    set: Vec<(ColumnIndex, Bytes)>,
+    set: Vec<(ColumnIndex, Cell)>,
     /// Of maps and sets that are not frozen: what is added.
-    elements: Vec<(ColumnIndex, Bytes)>,
+    elements: Vec<(ColumnIndex, Cell)>,
 }
 
 /// What the run wrote of a row and is not there: all of it, or the values that are missing, worse or different.
@@ -244,7 +243,7 @@ fn whole(table: &Table, parts: Vec<(ColumnIndex, WrittenPart)>) -> Values {
     values.elements.extend(single.into_iter().filter_map(|(column, elements)| {
         let collection = table.columns[column].cql_type.collection()?;
         let elements = elements.iter().map(|(key, value)| (key, value.as_ref()));
-        Some((column, collection.join(elements)))
+        Some((column, Some(collection.join(elements))))
     }));
     values
 }

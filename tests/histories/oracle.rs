@@ -35,6 +35,8 @@ enum Value {
     Status(i32),
     /// That the n-th write was counted.
     Count(i32),
+    /// It gives way to that of a source, or to none.
+    Zone(String),
     Note(String),
 }
 
@@ -76,7 +78,9 @@ type Standing = BTreeMap<(Place, Value), BTreeSet<String>>;
 fn values(values: &Values) -> impl Iterator<Item = Value> {
     let note = values.note.clone().map(Value::Note);
     let counts = times(values.views.unwrap_or_default()).map(|(write, _)| Value::Count(write));
-    values.status.map(Value::Status).into_iter().chain(counts).chain(note)
+    let zone = values.zone.clone().map(Value::Zone);
+    // The note comes last.
+    values.status.map(Value::Status).into_iter().chain(counts).chain(zone).chain(note)
 }
 
 fn standing(seen: &Seen) -> Standing {
@@ -131,6 +135,7 @@ impl Oracle {
             Value::Status(_) => new.status.is_some(),
             // It counts on.
             Value::Count(_) => false,
+            Value::Zone(_) => new.zone.is_some(),
             Value::Note(_) => new.note.is_some(),
         };
         let replaced: Vec<Value> = old.into_iter().flat_map(values).filter(is_over).collect();
@@ -304,13 +309,27 @@ impl Oracle {
                 Value::Status(_) => excuses.is_anew,
                 Value::Count(_) => excuses.is_counted_on,
                 // It may lose to an older value that the undo of a run has given back, of which its own knows nothing.
-                Value::Note(_) => excuses.may_stay && written.is_late,
+                Value::Zone(_) | Value::Note(_) => excuses.may_stay && written.is_late,
             };
             if at.is_empty() && !is_excused && !self.may_be_missing(written, seen, &person) {
                 wrong.push(format!("{value:?} of {by} (row {row}) at {place:?} is lost"));
             }
         }
         wrong
+    }
+
+    /// Whether the same person had another row in the place of a zone, or a row that a further run took for one: whichever
+    /// of them was the source's, its zone stands, or none.
+    fn may_give_way(&self, missing: &Written, person: impl Fn(&str) -> usize) -> bool {
+        self.written.iter().any(|other| {
+            let is_merged_again = || {
+                let is_after = |at: TimestampUs| at > other.at && other.at > missing.at;
+                self.merged.iter().any(|(source, at)| *source == other.by && is_after(*at))
+            };
+            other.place == missing.place
+                && person(&other.by) == person(&missing.by)
+                && (other.row != missing.row || is_merged_again())
+        })
     }
 
     fn may_be_missing(
@@ -338,6 +357,9 @@ impl Oracle {
         if self.deletes.iter().any(is_deleted) {
             return true;
         }
+        if matches!(missing.value, Value::Zone(_)) {
+            return self.may_give_way(missing, person);
+        }
         // The policies prefer a row of the same person.
         seen.iter().any(|((account, place), row)| {
             if person(account) != person(&missing.by) || *place != missing.place {
@@ -345,7 +367,7 @@ impl Oracle {
             }
             match &missing.value {
                 Value::Status(status) => row.status.is_some_and(|own| own >= *status),
-                Value::Count(_) => false,
+                Value::Count(_) | Value::Zone(_) => false,
                 Value::Note(_) => {
                     // A further run of a source takes what it has for any source's row, and what the survivor has for
                     // that account's own.

@@ -22,7 +22,7 @@ name = "histories"
 name = "progress"
 account = "userid"
 find = "partition"
-on_conflict = { status = "max", views = "sum" }
+on_conflict = { status = "max", views = "sum", zone = "keep-source" }
 
 [[table]]
 name = "seats"
@@ -76,6 +76,7 @@ fn schema() -> Schema {
         column("k", "text", clustering),
         column("status", "int", ColumnKind::Regular),
         column("views", "varint", ColumnKind::Regular),
+        column("zone", "text", ColumnKind::Regular),
         note(),
         begun(),
     ];
@@ -99,12 +100,14 @@ pub fn spec() -> Arc<Spec> {
 /// A key of a table, without its account.
 pub type Place = (TableIndex, &'static str);
 
-/// What a row holds: a status and a count, where its table has them, and a note.
+/// What a row holds: a status, a count and a zone, where its table has them, and a note.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Values {
     pub status: Option<i32>,
     /// What was counted, a digit for each time ([`once`]).
     pub views: Option<u128>,
+    /// That of the source counts, also where it has none.
+    pub zone: Option<String>,
     pub note: Option<String>,
 }
 
@@ -133,13 +136,15 @@ pub fn key_of((table, key): Place, account: &str) -> Vec<Bytes> {
 
 /// What is written of a row; all of it, where it is new.
 pub fn row((table, key): Place, account: &str, values: &Values, is_new: bool) -> Row {
+    let text = |text: &str| Bytes::copy_from_slice(text.as_bytes());
     let mut cells: Vec<_> = key_of((table, key), account).into_iter().map(Some).collect();
     if table == PROGRESS {
         cells.push(values.status.map(|status| Bytes::copy_from_slice(&status.to_be_bytes())));
         // It is positive: a byte of zeros before it keeps its sign.
         cells.push(values.views.map(|views| [&[0], &views.to_be_bytes()[..]].concat().into()));
+        cells.push(values.zone.as_deref().map(text));
     }
-    cells.push(values.note.as_ref().map(|note| Bytes::copy_from_slice(note.as_bytes())));
+    cells.push(values.note.as_deref().map(text));
     cells.push(is_new.then(|| Bytes::from_static(b"begun")));
     Row::new(cells)
 }
@@ -152,6 +157,7 @@ pub fn fill(storage: &MemoryStorage, rows: usize) {
             let cells = vec![
                 text(account),
                 text(&format!("f{number:04}")),
+                None,
                 None,
                 None,
                 None,
@@ -168,7 +174,7 @@ pub fn seen(storage: &MemoryStorage) -> Seen {
     let text = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).unwrap();
     let mut seen = Seen::new();
     for row in storage.dump(PROGRESS) {
-        let [user, key, status, views, note, _] = &row.cells[..] else { unreachable!() };
+        let [user, key, status, views, zone, note, _] = &row.cells[..] else { unreachable!() };
         let key = match &*text(key.as_ref().unwrap()) {
             "k1" => "k1",
             "k2" => "k2",
@@ -176,7 +182,8 @@ pub fn seen(storage: &MemoryStorage) -> Seen {
         };
         let status = status.as_ref().map(|s| i32::from_be_bytes(s[..].try_into().unwrap()));
         let views = views.as_ref().map(number);
-        let values = Values { status, views, note: note.as_ref().map(text) };
+        let (zone, note) = (zone.as_ref().map(text), note.as_ref().map(text));
+        let values = Values { status, views, zone, note };
         seen.insert((text(user.as_ref().unwrap()), (PROGRESS, key)), values);
     }
     for row in storage.dump(SEATS) {

@@ -55,6 +55,7 @@ mod seam;
 mod security;
 mod services;
 mod settings;
+mod sides;
 mod spec;
 mod stops;
 mod sunbird;

@@ -20,6 +20,7 @@ mod preset;
 mod register;
 mod request_limits;
 mod scan;
+mod sides;
 mod specification;
 mod stops;
 mod sum;

@@ -390,7 +390,11 @@ fn what_cannot_be_a_mention_is_refused_by_name() {
     check_refused("['managedby']", "[]", "mentions is a list, but it lists the columns");
     check_refused("['managedby']", "'managedby'", "mentions = [\"managedby\"]");
     check_refused("{ rank = 'max' }", "{ managedby = 'max' }", "and has a policy");
-    check_refused("{ rank = 'max' }", "{ keep = 'higher', by = ['rank'] }", "keep = \"higher\"");
+    check_refused(
+        "{ rank = 'max' }",
+        "{ keep = 'higher', by = ['rank'] }",
+        "no rule for whole rows",
+    );
     check_refused("['seller']", "['n']", "n, which is part of the primary key");
     check_refused("['seller']\n", "['seller']\nfind = 'partition'\n", "no account is named");
     for (of, named) in [

@@ -130,7 +130,7 @@ fn policies_have_to_fit() {
     );
     check_refused(policy, r#"{ contentid = "max" }"#, &["contentid", "primary key"]);
     check_refused(policy, r#"{ nothing = "max" }"#, &["content_consumption", "nothing"]);
-    check_refused(policy, r#""keep-source""#, &["keep-source", "keep-target"]);
+    check_refused(policy, r#""keep-source""#, &["not available beside a list", "notes"]);
     let passage = "on_conflict = \"keep-target\"";
     let replacement = r#"on_conflict = { contentstatus = "max" }"#;
     check_refused(

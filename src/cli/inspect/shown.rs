@@ -131,7 +131,7 @@ impl Reading {
         let column = |column: usize| {
             let written = conflict.written.iter().find(|(written, _)| *written == column);
             let result = match written {
-                Some((_, value)) => shown(column, &Some(value.clone())),
+                Some((_, value)) => shown(column, value),
                 None => shown(column, &target.cells[column]),
             };
             let at = |is_target: bool| {

@@ -38,6 +38,9 @@ pub(crate) struct TableLayout {
     /// Whether what is swept says whom the survivor's row names instead.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) mentions: bool,
+    /// Whether what is set may be null, and says when it expires where rows do.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) sets_cells: bool,
 }
 
 /// What events quote.
@@ -69,6 +72,7 @@ impl Layout {
             scope: table.scope_columns().collect(),
             ttls: table.carries_ttls,
             mentions: !table.is_mention() && !table.mentions.is_empty(),
+            sets_cells: true,
         });
         let event = spec.event.as_ref().map(|event| EventLayout {
             table: event.table,
@@ -160,6 +164,8 @@ pub(super) struct PresentTable {
     pub(super) ttls: bool,
     /// Whether what is swept says whom the survivor's row names instead.
     pub(super) mentions: bool,
+    /// Whether what is set may be null, and says when it expires where rows do.
+    pub(super) sets_cells: bool,
 }
 
 /// Events that can be read.
@@ -245,6 +251,7 @@ impl PresentTable {
             scope,
             ttls: then.ttls,
             mentions: then.mentions,
+            sets_cells: then.sets_cells,
         })
     }
 

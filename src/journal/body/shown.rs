@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! {"entries":[{"table":"content_consumption","target":{…},"from":[{"source":0,"row":{…}}],
-//!              "write":"nothing"|"copy"|"update","set":{column:value}}],
+//!              "write":"nothing"|"copy"|"update","set":{column:value or null}}],
 //!  "seal":{"deletes":[{"table":…,"source":0,"scope":{…}}],"events":[{"scope":{…},"quoted":{…}}]}}
 //! ```
 //!
@@ -11,7 +11,7 @@
 use bytes::Bytes;
 
 use crate::journal::SliceKind;
-use crate::merge::{Announced, Completion, Entry, Slice, SweepSlice, Swept, SweptCell, Write};
+use crate::merge::{Announced, Completion, Entry, Set, Slice, SweepSlice, Swept, SweptCell, Write};
 use crate::model::{Cell, ColumnIndex, CqlType, Row, Scope, TableIndex, WriteTimes};
 
 use super::json::{self, Object};
@@ -77,6 +77,13 @@ impl Object {
         json::value(self.name(name), &CqlType::parse(&table.columns[column].1), value);
     }
 
+    fn cell(&mut self, name: &str, table: &TableLayout, column: ColumnIndex, cell: &Cell) {
+        match cell {
+            Some(value) => self.value(name, table, column, value),
+            None => self.name(name).extend_from_slice(b"null"),
+        }
+    }
+
     fn row(&mut self, name: &str, table: &TableLayout, row: &Row) {
         let present = row.cells.iter().enumerate();
         self.cells(name, table, present.filter_map(|(at, cell)| Some((at, cell.as_ref()?))));
@@ -134,7 +141,18 @@ fn write_entry(out: &mut Object, layout: &Layout, entry: &Entry) {
         out.number("with", with as i64);
     }
     if let Some(set) = set {
-        out.cells("set", table, set.iter().map(|(column, value)| (*column, value)));
+        out.object("set", |out| {
+            for Set { column, value, .. } in set {
+                out.cell(&table.columns[*column].0, table, *column, value);
+            }
+        });
+        if set.iter().any(|set| set.expires.is_some()) {
+            out.object("set_expires", |out| {
+                for (set, expires) in set.iter().filter_map(|set| Some((set, set.expires?))) {
+                    out.number(&table.columns[set.column].0, expires);
+                }
+            });
+        }
     }
 }
 
@@ -248,12 +266,8 @@ fn undo(out: &mut Object, layout: &Layout, slice: &UndoSlice) {
         out.objects("conflicts", conflicts, |out, disputed| {
             let Disputed { column, expected, found, found_written_at } = disputed;
             out.text("column", &table.columns[*column].0);
-            let mut cell = |name: &str, cell: &Cell| match cell {
-                Some(value) => out.value(name, table, *column, value),
-                None => out.name(name).extend_from_slice(b"null"),
-            };
-            cell("expected", expected);
-            cell("found", found);
+            out.cell("expected", table, *column, expected);
+            out.cell("found", table, *column, found);
             if let Some(t) = found_written_at {
                 out.number("found_written_at", *t);
             }

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use crate::journal::fixtures::{altered, spec};
 use crate::journal::memory::MemoryJournal;
 use crate::merge::{
-    Announced, Completion, Entry, PartitionDelete, Slice, SweepSlice, Swept, SweptCell, Write,
+    Announced, Completion, Entry, PartitionDelete, Set, Slice, SweepSlice, Swept, SweptCell, Write,
 };
 use crate::model::{Cell, ColumnIndex, CqlType, Row, Scope, TimedRow, WriteTimes};
 use crate::spec::schema::{ColumnKind, ColumnSchema, Schema};
@@ -70,11 +70,16 @@ fn scope(table: &Table) -> impl Strategy<Value = Scope> + use<> {
     values(table.scope_columns().count()).prop_map(Scope::new)
 }
 
-fn set(table: &Table) -> impl Strategy<Value = Vec<(ColumnIndex, Bytes)>> + use<> {
+fn set(table: &Table) -> impl Strategy<Value = Vec<Set>> + use<> {
     let columns: Vec<ColumnIndex> = (table.key_len..table.columns.len()).collect();
-    let some = 0..columns.len();
-    prop::sample::subsequence(columns, some).prop_flat_map(|columns| {
-        values(columns.len()).prop_map(move |values| columns.iter().copied().zip(values).collect())
+    let (some, has_ttls) = (0..columns.len(), table.carries_ttls);
+    prop::sample::subsequence(columns, some).prop_flat_map(move |columns| {
+        let expires = prop::option::of(any::<i64>()).prop_map(move |at| at.filter(|_| has_ttls));
+        let cells = prop::collection::vec((cell(), expires), columns.len());
+        cells.prop_map(move |cells| {
+            let set = columns.iter().zip(cells);
+            set.map(|(column, (value, expires))| Set { column: *column, value, expires }).collect()
+        })
     })
 }
 

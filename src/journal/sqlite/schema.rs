@@ -11,8 +11,12 @@ use rusqlite::{Connection, MAIN_DB, OpenFlags};
 use crate::journal::JournalError;
 use crate::model::AccountType;
 
-/// The version of the tables; kept in the file as `user_version`.
-pub(super) const VERSION: i64 = 3;
+/// The version of the tables and of what is in them; kept in the file as `user_version`. Since the fourth what is set may be
+/// null.
+pub(super) const VERSION: i64 = 4;
+
+/// The oldest one that is read. What is written is of [`VERSION`], and the file says so from its first write on.
+const OLDEST: i64 = 3;
 
 /// How long to wait for another program that has locked the file, such as an operator's shell.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -128,7 +132,11 @@ pub(super) fn writing(path: &Path, max_pages: Option<u32>) -> Result<Connection,
     exists(path)?;
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
         .map_err(|error| unwritable(path, error))?;
-    check_version(&connection, path)?;
+    let found = check_version(&connection, path)?;
+    if found != VERSION {
+        let renewed = connection.pragma_update(None, "user_version", VERSION);
+        renewed.map_err(|error| unwritable(path, error))?;
+    }
     set_up(&connection, max_pages).map_err(|error| unwritable(path, error))?;
     // SQLite opens for reading what it may not write, and says nothing.
     match connection.is_readonly(MAIN_DB) {
@@ -203,13 +211,13 @@ fn exists(path: &Path) -> Result<(), JournalError> {
     }
 }
 
-fn check_version(connection: &Connection, path: &Path) -> Result<(), JournalError> {
+fn check_version(connection: &Connection, path: &Path) -> Result<i64, JournalError> {
     let version = connection.pragma_query_value(None, "user_version", |row| row.get(0));
     let found: i64 = version.map_err(|error| unreadable(path, &error))?;
     match found {
-        VERSION => Ok(()),
+        OLDEST..=VERSION => Ok(found),
         0 => Err(JournalError::Damaged { path: text(path), what: "it has no tables".into() }),
-        found => Err(JournalError::Version { path: text(path), found, known: VERSION }),
+        found => Err(JournalError::Version { path: text(path), found, known: [OLDEST, VERSION] }),
     }
 }
 

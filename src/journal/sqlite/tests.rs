@@ -260,8 +260,8 @@ fn what_is_no_journal_is_told_apart() {
     assert!(error.starts_with(&expected), "{error}");
 
     for (version, expected) in [
-        (2, "has a schema of version 2, but this program reads version 3 only"),
-        (4, "has a schema of version 4, but this program reads version 3 only"),
+        (2, "has a schema of version 2, but this program reads versions 3 to 4"),
+        (5, "has a schema of version 5, but this program reads versions 3 to 4"),
     ] {
         Connection::open(&path).unwrap().pragma_update(None, "user_version", version).unwrap();
         let error = refused(&path).to_string();
@@ -273,6 +273,21 @@ fn what_is_no_journal_is_told_apart() {
         let error = refused(&path);
         assert!(matches!(error, JournalError::Damaged { .. }), "{error}");
     }
+}
+
+/// A journal of the version before is read as it is, and is one of this version from when it may be written to.
+#[test]
+fn a_journal_of_the_version_before_is_gone_on_with() {
+    let (_folder, path) = create();
+    let version = || -> i64 {
+        let connection = Connection::open(&path).unwrap();
+        connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
+    };
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 3).unwrap();
+    drop(SqliteJournal::open_read_only(&path).unwrap());
+    assert_eq!(version(), 3);
+    drop(SqliteJournal::open(&path).unwrap());
+    assert_eq!(version(), 4);
 }
 
 #[test]

@@ -1,13 +1,12 @@
 //! One group, read as a merge reads it; its slices are counted and dropped.
 
-use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
 use crate::journal::{Intent, stored_bytes};
 use crate::merge::{Entry, Findings, Slice, Write};
-use crate::model::{Group, Row, Tally};
+use crate::model::{Cell, ColumnIndex, Group, Row, Tally};
 use crate::storage::Reader;
 
 use super::super::access::Access;
@@ -193,14 +192,15 @@ impl Counted<'_> {
             return;
         };
         let pair = &self.group.pairs[*source];
-        let written: Cow<'_, [_]> = match &entry.write {
-            Write::Update { set } => set.into(),
+        let written: Vec<(ColumnIndex, Cell)> = match &entry.write {
+            Write::Update { set } => {
+                set.iter().map(|set| (set.column, set.value.clone())).collect()
+            }
             Write::Replace { .. } => {
                 let replaced = entry.replaced(table).into_iter().flatten();
-                let changed = replaced.filter(|(column, value)| target.cells[*column] != *value);
-                changed.filter_map(|(column, value)| Some((column, value?))).collect()
+                replaced.filter(|(column, value)| target.cells[*column] != *value).collect()
             }
-            Write::Nothing | Write::Copy { .. } => Cow::default(),
+            Write::Nothing | Write::Copy { .. } => Vec::new(),
         };
         let is_known = |known: &&Conflict| {
             let kind = (known.table, known.written.is_empty());
@@ -217,7 +217,7 @@ impl Counted<'_> {
             key: entry.key_of(table, &self.group.survivor),
             target: target.clone(),
             row: row.clone(),
-            written: written.into_owned(),
+            written,
             timed: None,
         };
         keep_conflict(&mut self.conflicts, conflict.detached());
@@ -230,7 +230,7 @@ impl Conflict {
         let own = |value: &mut Bytes| *value = Bytes::copy_from_slice(value);
         let own_row = |row: &mut Row| row.cells.iter_mut().flatten().for_each(own);
         self.key.iter_mut().for_each(own);
-        self.written.iter_mut().for_each(|(_, value)| own(value));
+        self.written.iter_mut().filter_map(|(_, value)| value.as_mut()).for_each(own);
         own_row(&mut self.target);
         own_row(&mut self.row);
         self

@@ -24,7 +24,8 @@ use super::{Leftover, undated};
 /// A key without its account: what the rows of all accounts of a group share.
 type SharedKey = (TableIndex, Vec<Bytes>);
 
-/// The keys at which the survivor's row is a copy of the run's own, with what it has left there.
+/// The keys at which the survivor's row is a copy of the run's own, or is a source's as a whole, with what the run has left
+/// there.
 type Copies = HashMap<SharedKey, Vec<Left>>;
 
 /// Why a late row is left beside what may have been given back.
@@ -288,7 +289,7 @@ impl<S: Writer> Sweeper<'_, S> {
                 if !wanted.contains(&shared) {
                     continue;
                 }
-                if history.is_copy() {
+                if history.is_copy() || history.is_sources(table) {
                     copies.insert(shared, history.left(table));
                 }
                 offered.extend(history.swept.drain(..).filter(Swept::is_undated));

@@ -16,6 +16,7 @@ use crate::failpoint;
 use crate::journal::{Note, State};
 use crate::merge::{self, SweepSlice, Swept, SweptCell, in_batches};
 use crate::model::{Group, TableIndex, TimedRow, TimestampUs};
+use crate::spec::Survivorship;
 use crate::storage::{StorageError, Writer};
 
 use super::super::overtaken::{self, Acknowledged};
@@ -73,7 +74,9 @@ pub(super) async fn relocate<S: Writer>(
     let writes = Acknowledged { since, at, state, is_fresh: false };
     let moved = slice.rows.iter().filter(|row| row.is_moved());
     let moved = moved.map(|row| survivor_key(window, group, row));
-    let computed = moved.filter(|(table, _)| !window.spec.tables[*table].survivorship.is_empty());
+    let is_computed = |rule: &Survivorship| rule.policy.is_computed();
+    let computed =
+        moved.filter(|(table, _)| window.spec.tables[*table].survivorship.iter().any(is_computed));
     let raised = overtaken::raise(window, group, computed.collect(), writes).await?;
     failpoint::hit("placed");
     relocated.left.extend(raised.left);

@@ -19,7 +19,7 @@ impl Policy for First {
     }
 
     fn wants(&self, of: &CqlType) -> Option<&'static str> {
-        (of.collection().is_some() || of.is_list()).then_some("a type that is written as one value")
+        of.has_elements().then_some("a type that is written as one value")
     }
 
     fn combine(&self, _: &CqlType, kept: &Cell, offered: &Cell) -> Option<Bytes> {

@@ -8,6 +8,7 @@
 mod dates;
 mod each;
 mod first;
+mod keep_source;
 mod keep_target;
 mod max;
 mod min;
@@ -22,11 +23,12 @@ use bytes::Bytes;
 use crate::model::{Cell, CqlType, TimestampUs};
 
 /// Every policy that a name alone says.
-static ALL: [fn() -> Arc<dyn Policy>; 6] = [
+static ALL: [fn() -> Arc<dyn Policy>; 7] = [
     || Arc::new(keep_target::KeepTarget),
     || Arc::new(max::Max),
     || Arc::new(min::Min),
     || Arc::new(first::First),
+    || Arc::new(keep_source::KeepSource),
     || Arc::new(sum::Sum),
     || Arc::new(union::Union),
 ];
@@ -41,6 +43,12 @@ pub(crate) trait Policy: fmt::Debug + Send + Sync {
 
     /// Whether it has to know the survivor's value. Without, that one stays unseen.
     fn looks(&self) -> bool {
+        true
+    }
+
+    /// Whether what it leaves is made of the values of both accounts. Without, it is one account's, whatever the other one's
+    /// is, null as well.
+    fn is_computed(&self) -> bool {
         true
     }
 
@@ -130,7 +138,7 @@ pub(crate) fn parse(name: &str) -> Result<Arc<dyn Policy>, String> {
             None => String::new(),
         };
         match name {
-            "keep-source" | "latest" => {
+            "latest" => {
                 format!("the policy \"{name}\" is not available in this version: use {names}")
             }
             _ => format!("\"{name}\" is not a policy: use {names}"),
@@ -157,7 +165,7 @@ pub(crate) fn of_dates(name: &str, format: &str) -> Result<Arc<dyn Policy>, Stri
 /// That policy is about whole columns.
 pub(crate) fn each(of_entries: Arc<dyn Policy>) -> Result<Arc<dyn Policy>, String> {
     match of_entries.name() {
-        "keep-target" | "sum" | "union" => Err(format!(
+        "keep-target" | "keep-source" | "sum" | "union" => Err(format!(
             "{} is no policy for each entry of a map: use max, min or first",
             of_entries.name()
         )),
@@ -187,8 +195,11 @@ pub(crate) fn rule<'a>(columns: impl Iterator<Item = (&'a str, &'a dyn Policy)>)
     }
 }
 
+/// The same where the source's row survives.
+pub(crate) const SOURCE_ROW: &str = "the source's row takes the place of the survivor's";
+
 /// The same where the row that ranks higher by these columns survives.
-pub(crate) fn row_rule<'a>(columns: impl Iterator<Item = &'a str>) -> String {
+pub(crate) fn higher_row<'a>(columns: impl Iterator<Item = &'a str>) -> String {
     let columns: Vec<&str> = columns.collect();
     format!("the row that ranks higher by {} survives whole", columns.join(", then "))
 }
@@ -230,7 +241,7 @@ mod tests {
         let error = parse("mix").unwrap_err();
         assert_eq!(
             error,
-            "\"mix\" is not a policy: use keep-target, max, min, first, sum or union"
+            "\"mix\" is not a policy: use keep-target, max, min, first, keep-source, sum or union"
         );
         assert!(parse("latest").unwrap_err().contains("not available"));
     }

@@ -73,8 +73,8 @@ fn mentions(table: &RawTable, faults: &mut Faults) {
             "is named twice in mentions"
         } else if table.policies.get(&**column).is_some_and(|policy| policy.looks()) {
             "is mentioned by, and has a policy: a mention names the survivor of whom it named; leave one of the two out"
-        } else if !table.ranking.is_empty() {
-            "mentions accounts, which keep = \"higher\" cannot stand beside: use policies of columns"
+        } else if table.rows.line().is_some() {
+            "mentions accounts, which no rule for whole rows (on_conflict) can stand beside: use policies of columns"
         } else {
             continue;
         };

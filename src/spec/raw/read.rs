@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue};
 
-use super::{RawFind, RawPart, RawSpec, RawTable, alone};
+use super::{RawFind, RawPart, RawRows, RawSpec, RawTable, alone};
 use crate::model::CqlType;
 use crate::spec::event::RawEvent;
 use crate::spec::fault::{At, Faults};
@@ -16,7 +16,8 @@ const FIND: &str = "find is either \"partition\", { partitions_from = \"table.co
                     value = … } or { from = \"table.column\" }, … } }, or \"scan\"";
 const PART: &str =
     "a column of the partition key comes from { value = … } or { from = \"table.column\" }";
-const ON_CONFLICT: &str = "on_conflict is either \"keep-target\" or a table of column = \"policy\"";
+const ON_CONFLICT: &str =
+    "on_conflict is either \"keep-target\", \"keep-source\" or a table of column = \"policy\"";
 const HIGHER: &str = "{ keep = \"higher\", by = [\"status\"] }";
 const MENTIONS: &str =
     "it lists the columns beside the key that name accounts, as in mentions = [\"managedby\"]";
@@ -100,8 +101,8 @@ fn table(source: &mut Source<'_>, written: &Value<'_>) -> Option<RawTable> {
     let drop_oneself =
         drop_oneself.and_then(|column| source.text(&fields.within("drop_oneself"), column));
     let on_conflict = fields.find("on_conflict");
-    let by = on_conflict.and_then(|written| ranking(source, &what, written));
-    let policies = on_conflict.filter(|_| by.is_none());
+    let rows = on_conflict.and_then(|written| rows(source, &what, written));
+    let policies = on_conflict.filter(|_| rows.is_none());
     let policies = policies.map(|written| policies_of(source, &what, written));
     let delete_source = fields.find("delete_source");
     let delete_source =
@@ -115,7 +116,7 @@ fn table(source: &mut Source<'_>, written: &Value<'_>) -> Option<RawTable> {
         account,
         find,
         policies: policies.unwrap_or_default(),
-        ranking: by.unwrap_or_default(),
+        rows: rows.unwrap_or_default(),
         delete_source: delete_source.unwrap_or(true),
         mentions,
         drop_oneself,
@@ -233,6 +234,16 @@ fn part(source: &mut Source<'_>, what: &str, written: &Value<'_>) -> Option<At<R
     }
 }
 
+/// A rule for whole rows; `None` if it is none.
+fn rows(source: &mut Source<'_>, what: &str, written: &Value<'_>) -> Option<RawRows> {
+    match written.get_ref() {
+        DeValue::String(word) if word == "keep-source" => {
+            Some(RawRows::Source(source.line(&written.span())))
+        }
+        _ => ranking(source, what, written).map(RawRows::Higher),
+    }
+}
+
 /// The columns of `{ keep = "higher", by = […] }`; `None` if it is not that rule.
 fn ranking(source: &mut Source<'_>, what: &str, written: &Value<'_>) -> Option<Vec<At<String>>> {
     let entries = written.get_ref().as_table()?;
@@ -265,8 +276,8 @@ fn policies_of(
         DeValue::Table(entries) => entries,
         DeValue::String(word) => {
             let message = format!(
-                "{what}: on_conflict = {word:?} is not known: use \"keep-target\", or a policy per column such as \
-                 {{ status = \"max\" }}"
+                "{what}: on_conflict = {word:?} is not known: use \"keep-target\", \"keep-source\", or a policy per \
+                 column such as {{ status = \"max\" }}"
             );
             source.wrong(written, message);
             return BTreeMap::new();

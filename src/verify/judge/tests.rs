@@ -32,7 +32,7 @@ fn table() -> Table {
         locator: Locator::default(),
         clustering: Vec::new(),
         survivorship: vec![rule()],
-        ranking: crate::spec::Ranking::default(),
+        rows: crate::spec::RowRule::default(),
         delete_source: true,
         mentions: Vec::new(),
         drop_oneself: None,

@@ -33,6 +33,7 @@ pub(super) struct Column {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Policy {
     KeepTarget,
+    KeepSource,
     Max,
     Min,
     First,
@@ -75,6 +76,8 @@ pub(super) struct Table {
     pub(super) policies: Vec<(usize, Policy)>,
     /// The columns by which the higher row survives.
     pub(super) ranking: Vec<usize>,
+    /// Whether the source's row survives, whole.
+    pub(super) keeps_source_rows: bool,
     pub(super) mentions: Vec<usize>,
     pub(super) carries_ttls: bool,
     pub(super) default_ttl: bool,
@@ -211,6 +214,8 @@ impl Table {
         }
         if !self.ranking.is_empty() {
             line(format!("on_conflict = {{ keep = \"higher\", by = [{}] }}", names(&self.ranking)));
+        } else if self.keeps_source_rows {
+            line("on_conflict = \"keep-source\"".to_owned());
         } else if !self.policies.is_empty() {
             line("[table.on_conflict]".to_owned());
             for (at, policy) in &self.policies {
@@ -244,6 +249,7 @@ impl Policy {
         };
         match self {
             Self::KeepTarget => "\"keep-target\"".to_owned(),
+            Self::KeepSource => "\"keep-source\"".to_owned(),
             Self::Max => "\"max\"".to_owned(),
             Self::Min => "\"min\"".to_owned(),
             Self::First => "\"first\"".to_owned(),
@@ -324,6 +330,7 @@ impl Draw<'_> {
             find: if partition == 1 && account == 0 { Find::Own } else { Find::Scan },
             policies: Vec::new(),
             ranking: Vec::new(),
+            keeps_source_rows: false,
             mentions: Vec::new(),
             carries_ttls: self.random.chance(25),
             default_ttl: false,
@@ -419,6 +426,7 @@ impl Draw<'_> {
             find,
             policies: Vec::new(),
             ranking: Vec::new(),
+            keeps_source_rows: false,
             mentions: Vec::new(),
             carries_ttls: self.random.chance(25),
             default_ttl: false,
@@ -538,6 +546,10 @@ impl Draw<'_> {
             }
             return;
         }
+        if !has_list && table.mentions.is_empty() && self.random.chance(12) {
+            table.keeps_source_rows = true;
+            return;
+        }
         for at in regular {
             if table.mentions.contains(&at) || self.random.chance(25) {
                 continue;
@@ -598,7 +610,7 @@ fn policies(of: &Type, carries_ttls: bool) -> Vec<Policy> {
     let mut policies = vec![Policy::KeepTarget];
     match of {
         Type::One(of) => {
-            policies.push(Policy::First);
+            policies.extend([Policy::First, Policy::KeepSource]);
             if ORDERED.contains(of) {
                 policies.extend([Policy::Max, Policy::Min, Policy::Max]);
             }

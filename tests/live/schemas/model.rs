@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::draw::{Find, Part, Policy, Table, Type};
+use super::rows::is_near;
 use super::values;
 use crate::model::{Group, Tally};
 
@@ -88,6 +89,11 @@ impl Model<'_> {
                     outcome.found[at].push(key);
                 }
             }
+        }
+        let tables = self.tables.iter().zip(&mut outcome.rows);
+        for (_, rows) in tables.filter(|(table, _)| table.carries_ttls) {
+            // Such a row lasts as long as its cells do.
+            rows.retain(|_, cells| !cells.is_empty());
         }
         self.map_mentions(&mut outcome.rows);
         outcome
@@ -222,6 +228,14 @@ impl Model<'_> {
                     || rows.contains_key(&to)
                         && (!table.ranking.is_empty() || table.policy(*column) == Policy::Sum)
             });
+            // A row that the merge met none of is no row to lay over the survivor's.
+            let was_merged = outcome.found[write.table].iter().any(|found| {
+                let account = table.account_of(found);
+                let is_ours = account.is_some_and(|account| group.sources.contains(account));
+                is_ours && table.with_account(found, &group.survivor) == to
+            });
+            let is_left =
+                is_left || table.keeps_source_rows && own.contains_key(&to) && !was_merged;
             if is_left {
                 outcome.left += 1;
                 rows.insert(write.key.clone(), write.cells.clone());
@@ -233,7 +247,9 @@ impl Model<'_> {
             }
             match rows.get_mut(&to) {
                 None => _ = rows.insert(to, cells),
-                Some(kept) if own.contains_key(&to) => _ = combine(table, kept, &cells),
+                Some(kept) if own.contains_key(&to) && !table.keeps_source_rows => {
+                    late_combine(table, kept, &cells);
+                }
                 Some(kept) => lay_over(table, kept, &cells),
             }
         }
@@ -260,7 +276,9 @@ impl Model<'_> {
         write(&mut outcome.rows, &|_, _| true);
         self.sweep(late, outcome);
         if are_later {
-            write(&mut outcome.rows, &|table, column| table.policy(column) == Policy::KeepTarget);
+            write(&mut outcome.rows, &|table, column| {
+                matches!(table.policy(column), Policy::KeepTarget | Policy::KeepSource)
+            });
         }
         self.map_mentions(&mut outcome.rows);
     }
@@ -295,7 +313,7 @@ fn join(row: &mut Cells, column: usize, cell: &Cell) {
 fn lay_over(table: &Table, kept: &mut Cells, late: &Cells) {
     for (column, cell) in late {
         match table.policy(*column) {
-            Policy::KeepTarget | Policy::Union => join(kept, *column, cell),
+            Policy::KeepTarget | Policy::KeepSource | Policy::Union => join(kept, *column, cell),
             policy => _ = combine_cell(table, (*column, policy), kept, cell),
         }
     }
@@ -317,6 +335,37 @@ fn combine(table: &Table, kept: &mut Cells, offered: &Cells) -> bool {
         }
         return is_higher;
     }
+    let differs = |one: Option<&Cell>, other: Option<&Cell>| match (one, other) {
+        (Some(one), Some(other)) => {
+            one.value != other.value || table.carries_ttls && !is_near(one.expires, other.expires)
+        }
+        (one, other) => one.is_some() || other.is_some(),
+    };
+    if table.keeps_source_rows {
+        let mut columns = table.key..table.columns.len();
+        let is_changed = columns.any(|at| differs(kept.get(&at), offered.get(&at)));
+        if is_changed {
+            kept.clone_from(offered);
+        }
+        return is_changed;
+    }
+    let mut is_changed = false;
+    for (column, policy) in &table.policies {
+        if *policy == Policy::KeepSource && differs(kept.get(column), offered.get(column)) {
+            is_changed = true;
+            match offered.get(column) {
+                Some(cell) => _ = kept.insert(*column, cell.clone()),
+                None => _ = kept.remove(column),
+            }
+        }
+    }
+    let others = offered.iter().filter(|(column, _)| table.policy(**column) != Policy::KeepSource);
+    let others = others.map(|(column, cell)| (*column, cell.clone())).collect();
+    late_combine(table, kept, &others) || is_changed
+}
+
+/// The same of what comes late: what it does not name stays as it is.
+fn late_combine(table: &Table, kept: &mut Cells, offered: &Cells) -> bool {
     let mut is_changed = false;
     for (column, cell) in offered {
         is_changed |= combine_cell(table, (*column, table.policy(*column)), kept, cell);
@@ -337,6 +386,11 @@ fn combine_cell(
         kept.insert(column, offered.clone());
         return true;
     };
+    if policy == Policy::KeepSource {
+        let is_changed = own != offered;
+        own.clone_from(offered);
+        return is_changed;
+    }
     let lasts_longer = match (own.expires, offered.expires) {
         (Some(own), Some(offered)) => offered > own,
         (own, offered) => own.is_some() && offered.is_none(),

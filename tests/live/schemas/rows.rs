@@ -377,12 +377,16 @@ impl Scene<'_> {
     }
 }
 
+/// Whether two cells expire at the same moment, as far as that is told, or do not.
+pub(super) fn is_near(one: Option<i64>, other: Option<i64>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => one.abs_diff(other) < NEAR_S,
+        (one, other) => one == other,
+    }
+}
+
 fn is_same(one: Option<&Cells>, other: Option<&Cells>, with_ttls: bool) -> bool {
     let (Some(one), Some(other)) = (one, other) else { return one.is_none() && other.is_none() };
-    let is_near = |a: Option<i64>, b: Option<i64>| match (a, b) {
-        (Some(a), Some(b)) => a.abs_diff(b) < NEAR_S,
-        (a, b) => a == b,
-    };
     one.len() == other.len()
         && one.iter().zip(other).all(|((at, a), (known, b))| {
             at == known && a.value == b.value && (!with_ttls || is_near(a.expires, b.expires))

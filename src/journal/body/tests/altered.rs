@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::journal::Journal;
-use crate::journal::body::Layout;
+use crate::journal::body::wire::Out;
+use crate::journal::body::{Layout, Width, write_row};
 
 fn things(schema: &mut Schema) -> &mut Vec<ColumnSchema> {
     &mut schema.tables.get_mut("things").unwrap().columns
@@ -20,11 +21,11 @@ fn slice(spec: &Spec, cells: &[(&str, &'static str)]) -> Slice {
     for (name, value) in [("owner", "from"), ("place", "p"), ("room", "r")].iter().chain(cells) {
         row.cells[table.position(name).unwrap()] = Some(Bytes::from_static(value.as_bytes()));
     }
-    let set = cells
-        .iter()
-        .map(|(name, value)| (table.position(name).unwrap(), Bytes::from_static(value.as_bytes())));
+    let set = cells.iter().map(|(name, value)| {
+        Set::to(table.position(name).unwrap(), Bytes::from_static(value.as_bytes()))
+    });
     let mut set: Vec<_> = set.collect();
-    set.sort_by_key(|(column, _)| *column);
+    set.sort_by_key(|set| set.column);
     let entry = Entry { sources: vec![(0, row)], write: Write::Copy { set }, ..Entry::new(0) };
     Slice { entries: vec![entry], completion: None }
 }
@@ -90,6 +91,43 @@ fn what_has_no_place_any_more_is_named() {
 
 fn codec_of(spec: &Spec, journal: &MemoryJournal) -> Codec {
     Codec::open(spec, journal).unwrap()
+}
+
+/// Until it could be null, what was set said nothing of when it expires: with the longest of those that were the same.
+#[test]
+fn what_was_set_before_it_could_be_null_is_still_read() {
+    let spec = with_ttls(spec());
+    let mut then = Layout::of(&spec);
+    then.tables.iter_mut().for_each(|table| table.sets_cells = false);
+    let journal = MemoryJournal::default();
+    journal.set_meta("layout_1", &serde_json::to_string(&then).unwrap()).unwrap();
+    let value = Bytes::from_static(b"v");
+    let mut row = Row::new(vec![Some(value.clone()); spec.tables[1].columns.len()]);
+    row.expires.set(2, Some(7));
+    let mut longer = row.clone();
+    longer.expires.set(2, Some(9));
+    let sources = vec![(0, row), (1, longer)];
+    let mut out = Out::with_room(0);
+    out.number(0);
+    out.list([()], |out, ()| {
+        out.number(1);
+        out.number(2);
+        out.list(&sources, |out, (source, row)| {
+            out.number(*source);
+            write_row(out, Width::Full.kind(1), row, true);
+        });
+        out.list([&value], |out, value| {
+            out.number(2);
+            out.value(value);
+        });
+    });
+    out.option(None, |_, ()| {});
+    let set = vec![Set { column: 2, value: Some(value.clone()), expires: Some(9) }];
+    let expected = Entry { sources: sources.clone(), write: Write::Copy { set }, ..Entry::new(1) };
+    let codec = codec_of(&spec, &journal);
+    let read = codec.decode(&Bytes::from(out.finish())).unwrap();
+    assert_eq!(read.entries, [expected]);
+    assert!(journal.meta("layout_2").unwrap().is_some(), "what is written is of another");
 }
 
 #[test]

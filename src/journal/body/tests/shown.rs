@@ -54,7 +54,12 @@ fn a_merge_is_shown_by_name() {
         entries: vec![Entry {
             target: Some(thing("to", spec.tables[0].slim_len, &[])),
             sources: vec![(1, thing("from", full, &others))],
-            write: Write::Update { set: vec![(3, Bytes::copy_from_slice(&[0, 0, 0, 9]))] },
+            write: Write::Update {
+                set: vec![
+                    Set::to(3, Bytes::copy_from_slice(&[0, 0, 0, 9])),
+                    Set { column: 5, value: None, expires: None },
+                ],
+            },
             ..Entry::new(0)
         }],
         completion: Some(Completion {
@@ -71,7 +76,7 @@ fn a_merge_is_shown_by_name() {
         r#""seen":1700000000123,"name":"a \"b\"\n\u0001","code":{"hex":"ff"},"tiny":-2,"#,
         r#""small":{"hex":""},"big":-9223372036854775808,"flag":true,"#,
         r#""ratio":{"hex":"3fe0000000000000"},"tags":[],"Odd \"na\\me\"":""}}],"#,
-        r#""write":"update","set":{"rank":9}}],"#,
+        r#""write":"update","set":{"rank":9,"kind":null}}],"#,
         r#""seal":{"deletes":[{"table":"things","source":1,"scope":{}},"#,
         r#"{"table":"Odd \"rooms\"","source":0,"scope":{"room":"r"}}],"#,
         r#""events":[{"scope":{"room":"r"},"quoted":{"title":"n"}}]}}"#

@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::{Cell, ColumnIndex};
-use crate::spec::{KeyColumn, Locator, Ranking};
+use crate::spec::{KeyColumn, Locator, RowRule};
 
 const STATUS: ColumnIndex = 2;
 const MARKS: ColumnIndex = 3;
@@ -29,7 +29,7 @@ fn table() -> Table {
         locator: Locator::default(),
         clustering: vec![KeyColumn { order: Order::Bytes, descending: true }],
         survivorship: Vec::new(),
-        ranking: Ranking::default(),
+        rows: RowRule::default(),
         delete_source: true,
         mentions: Vec::new(),
         drop_oneself: None,
