@@ -131,7 +131,7 @@ pub(super) fn is_as_left(table: &Table, expected: &Expected, found: Row) -> bool
             Kept::AtLeast(rule, kept, _) => {
                 rule.policy.check(&rule.cql_type, kept, cell) == Standing::AsLeft
             }
-            Kept::Null(_) | Kept::Value(..) | Kept::Elements(..) => true,
+            Kept::Null(_) | Kept::Deleted(_) | Kept::Value(..) | Kept::Elements(..) => true,
         }
     });
     let times = vec![WriteTimes::Unknown; found.cells.len()];

@@ -126,7 +126,8 @@ fn what_was_repaired_and_not_announced_is_announced_by_the_next() {
     let refused = Arc::clone(&refuse);
     let (context, _) = restored(&small_world(), "c2", move |request| {
         // The row that the event quotes.
-        let is_quoted = matches!(request, Request::RowsOf(ENROLMENTS, _, [account]) if account.text() == "t");
+        let is_quoted =
+            matches!(request, Request::RowsOf(ENROLMENTS, _, [account]) if account.text() == "t");
         (is_quoted && refused.load(Ordering::Relaxed)).then_some(FaultKind::Refused)
     });
     context.storage.apply(
