@@ -129,8 +129,28 @@ fn check(
     found: [(Cell, WriteTimes); 3],
     expected: &[(Verdict, Option<ColumnIndex>, Option<&str>)],
 ) {
-    let findings = survivor(&table(), &copy(), Some(&row(found)));
+    let found = row(found);
+    let findings = survivor(&table(), &copy(), Some(&found));
     assert_eq!(verdicts(&findings), expected);
+    let is_as_left = is_as_left(&table(), &copy(), found.row);
+    assert!(!is_as_left || findings.is_empty(), "its times had something to say");
+}
+
+#[test]
+fn what_is_as_it_was_left_is_so_whenever_it_was_written() {
+    let is_as_left = |expected: &Expected, found| is_as_left(&table(), expected, row(found).row);
+    let left = || [at(int(2), 1), at(text("g"), 1), untimed(&[("n", 0), ("p", 1), ("q", 2)])];
+    assert!(is_as_left(&copy(), left()));
+    // Better, it may have been written later: its time has to be read.
+    let [_, grade, parts] = left();
+    assert!(!is_as_left(&copy(), [at(int(3), 1), grade, parts]));
+    let gone = |kept| Expected { columns: vec![(GRADE, kept)], ..copy() };
+    for kept in [Kept::Null(T), Kept::Deleted(T), Kept::Expired(T)] {
+        let expected = gone(kept);
+        assert!(!is_as_left(&expected, left()));
+        let [status, _, parts] = left();
+        assert!(is_as_left(&expected, [status, NULL, parts]));
+    }
 }
 
 #[test]
