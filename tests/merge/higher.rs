@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -11,12 +11,13 @@ use tributary::model::{Cell, Change, Row, now_us};
 use tributary::pipeline::Context;
 use tributary::spec::schema::{Schema, TableSchema};
 use tributary::spec::{RawSpec, Spec};
-use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
+use tributary::storage::memory::MemoryStorage;
 use tributary::verify::Options;
 
 use super::sweep::{plan_of, sweep};
 use super::undo::undo_all;
 use super::verify::{diff, verified};
+use super::world::dying;
 use super::{block_on, context_with, run};
 
 const COLUMNS: [(&str, &str); 5] =
@@ -122,23 +123,7 @@ proptest! {
     fn a_run_that_dies_ends_as_if_it_had_not(
         world in world(), at in 0..8_usize, is_carried_out in any::<bool>(), is_undone in any::<bool>(),
     ) {
-        let dies = Arc::new(AtomicUsize::new(at));
-        let left = Arc::clone(&dies);
-        let storage = MemoryStorage::with_faults(spec(), move |request: &Request<'_>| {
-            let _ = request;
-            match left.load(Ordering::Relaxed) {
-                usize::MAX => None,
-                0 => Some(FaultKind::Refused),
-                1 if is_carried_out => {
-                    left.store(0, Ordering::Relaxed);
-                    Some(FaultKind::AnswerLostForGood)
-                }
-                more => {
-                    left.store(more - 1, Ordering::Relaxed);
-                    None
-                }
-            }
-        });
+        let (storage, dies) = dying(spec(), at, is_carried_out);
         world.iter().for_each(|(key, seat)| storage.put(0, row(key, seat), 1_000));
         let journal = Arc::<MemoryJournal>::default();
         let first = context(storage, &journal);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -12,12 +12,13 @@ use tributary::model::{Cell, Change, Row, now_us};
 use tributary::pipeline::Context;
 use tributary::spec::schema::{Schema, TableSchema};
 use tributary::spec::{RawSpec, Spec};
-use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
+use tributary::storage::memory::MemoryStorage;
 use tributary::verify::Options;
 
 use super::sweep::{plan_of, sweep};
 use super::undo::undo_all;
 use super::verify::{diff, verified};
+use super::world::dying;
 use super::{block_on, context_with, run};
 
 const COLUMNS: [(&str, &str); 5] =
@@ -164,23 +165,7 @@ proptest! {
         rule in rule(), world in world(), at in 0..8_usize, is_carried_out in any::<bool>(),
         is_undone in any::<bool>(), has_liveness in any::<bool>(),
     ) {
-        let dies = Arc::new(AtomicUsize::new(at));
-        let left = Arc::clone(&dies);
-        let storage = MemoryStorage::with_faults(spec(rule), move |request: &Request<'_>| {
-            let _ = request;
-            match left.load(Ordering::Relaxed) {
-                usize::MAX => None,
-                0 => Some(FaultKind::Refused),
-                1 if is_carried_out => {
-                    left.store(0, Ordering::Relaxed);
-                    Some(FaultKind::AnswerLostForGood)
-                }
-                more => {
-                    left.store(more - 1, Ordering::Relaxed);
-                    None
-                }
-            }
-        });
+        let (storage, dies) = dying(spec(rule), at, is_carried_out);
         put(rule, &storage, &world, has_liveness);
         let journal = Arc::<MemoryJournal>::default();
         let first = context(rule, storage, &journal);

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use proptest::prelude::*;
 use tributary::model::{AccountId, Collection, CqlType, Event, Group, Pair, Row};
 use tributary::spec::Spec;
-use tributary::storage::memory::MemoryStorage;
+use tributary::storage::memory::{FaultKind, MemoryStorage};
 
 use super::model::{Columns, Events, World};
 use super::preset::LISTS;
@@ -78,6 +79,30 @@ pub fn load(world: &World, spec: &Spec, storage: &MemoryStorage) {
         let columns = with_key(&[("batchid", batch), ("userid", user)], columns);
         storage.put(ENROLMENTS, to_row(spec, ENROLMENTS, &columns), BEFORE);
     }
+}
+
+/// A storage whose user dies behind so many requests, the last of which is carried out or not. It lives again from when
+/// `usize::MAX` is stored.
+pub fn dying(
+    spec: Arc<Spec>,
+    behind: usize,
+    is_carried_out: bool,
+) -> (MemoryStorage, Arc<AtomicUsize>) {
+    let dies = Arc::new(AtomicUsize::new(behind));
+    let left = Arc::clone(&dies);
+    let storage = MemoryStorage::with_faults(spec, move |_| match left.load(Ordering::Relaxed) {
+        usize::MAX => None,
+        0 => Some(FaultKind::Refused),
+        1 if is_carried_out => {
+            left.store(0, Ordering::Relaxed);
+            Some(FaultKind::AnswerLostForGood)
+        }
+        more => {
+            left.store(more - 1, Ordering::Relaxed);
+            None
+        }
+    });
+    (storage, dies)
 }
 
 pub fn dump(spec: &Spec, storage: &MemoryStorage) -> World {
