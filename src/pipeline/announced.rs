@@ -11,12 +11,10 @@ use crate::model::{AccountId, Cell, ColumnIndex, Row, Scope, TableIndex};
 use crate::spec::EventSpec;
 use crate::storage::{Reader, StorageError, Width};
 
-use super::Window;
 use super::pages::Sort;
 use super::request_limits::RequestKind;
+use super::{READS, Window};
 
-/// Announced rows that are read at once.
-const READS: usize = 16;
 /// Rows that are read at once to find a smallest value.
 const PAGE_ROWS: usize = 500;
 

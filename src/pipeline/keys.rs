@@ -7,9 +7,9 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::history::{History, row_bytes};
 use crate::model::{AccountId, Group, Row, Scope, TableIndex, TimedRow};
-use crate::storage::{Reader, StorageError, Width};
+use crate::storage::{Reader, StorageError};
 
-use super::{NextPage, Window};
+use super::{NextPage, READS, Window};
 
 /// A key that is looked at.
 #[derive(Clone, Debug)]
@@ -32,9 +32,6 @@ pub(crate) struct KeyRows {
     /// The rows of sources that own one, by their places in the group.
     pub sources: Vec<(usize, TimedRow)>,
 }
-
-/// Reads that one group has under way at once.
-const READS: usize = 16;
 
 /// A page is this many times smaller than it could be, divided by the keys that are looked for: what else
 /// the account owns is read in vain.
@@ -95,15 +92,8 @@ pub(crate) async fn values<S: Reader>(
     }
     let reads = by_owner.iter().map(|((table, scope, source), keys)| async move {
         let (shape, account) = (&window.spec.tables[*table], &group.pairs[*source].from);
-        let rows = if shape.has_point_rows() {
-            let rows = window.rows_of(*table, scope, std::slice::from_ref(account)).await?;
-            rows.into_iter().flatten().collect()
-        } else if shape.owns_partitions() {
-            let page = window.first_page(*table, scope, account, Width::Full).await?;
-            page.unwrap_or_default()
-        } else {
-            Vec::new()
-        };
+        let row_bytes = row_bytes(keys.iter().map(|key| key.history));
+        let rows = window.values_of(*table, (scope, account), row_bytes).await?.unwrap_or_default();
         let mut rows: HashMap<_, _> =
             rows.into_iter().map(|row| (shape.key_of(&row), row)).collect();
         let found = keys.iter().filter_map(|key| {

@@ -37,12 +37,10 @@ use crate::storage::{Mention, StorageError, Writer};
 use super::discovered::Discovered;
 use super::rounds::{Rounds, Turn, Turns};
 use super::scan::look_for;
-use super::{Context, GroupError, Known, Leftover, Merged, Window};
+use super::{Context, GroupError, Known, Leftover, Merged, READS, Window};
 
 /// Rows of a slice.
 const ROWS: usize = 500;
-/// Reads that one group has under way at once.
-const READS: usize = 16;
 
 /// Why a row is left.
 const FRESH: &str = "it has named the source again and again, or is dated ahead: resume changes it once that has passed";

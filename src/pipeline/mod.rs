@@ -90,6 +90,9 @@ const LARGE_GROUPS: usize = 8;
 /// How many of them run while small ones are left: each asks for as much as hundreds of those.
 const LARGE_BESIDE_SMALL: usize = 2;
 
+/// Reads of one kind that one group has under way at once.
+pub(crate) const READS: usize = 16;
+
 /// Lets one group hold more than the first page of each partition.
 pub(crate) type LargePermit = OwnedSemaphorePermit;
 

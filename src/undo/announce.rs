@@ -8,11 +8,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 use crate::events::EventSink;
 use crate::merge;
 use crate::model::{AccountId, Event, Row, Scope, TimestampUs};
-use crate::pipeline::{GroupError, Window};
+use crate::pipeline::{GroupError, READS, Window};
 use crate::storage::{Reader, StorageError};
-
-/// Accounts whose announced rows are read at once.
-const READS: usize = 16;
 
 /// The scopes of the announced table in which an account's row, or what leads there, changed back; with that row where it
 /// was seen since.

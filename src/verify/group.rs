@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::history::{Histories, History, row_bytes};
 use crate::model::{AccountId, Cell, Group, Row, Scope, TableIndex, TimedRow, TimestampUs};
-use crate::pipeline::Window;
+use crate::pipeline::{READS, Window};
 use crate::spec::Spec;
 use crate::storage::{StorageError, Writer};
 
@@ -18,9 +18,6 @@ use super::judge;
 use super::lines::{Lines, Shared};
 use super::streams::Streams;
 use super::{Counts, VerifyError};
-
-/// Reads that one group has under way at once.
-pub(super) const READS: usize = 16;
 
 /// Differences that are held before they are read again.
 const MOST_SUSPECTS: usize = 500;

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use crate::model::{AccountId, Group, Row, Scope, TableIndex, TimedRow};
 use crate::pipeline::{LargePermit, NextPage, Window};
-use crate::storage::{Reader, StorageError, Width};
+use crate::storage::{Reader, StorageError};
 
 /// The rows of a group in one scope of a table.
 pub(super) struct Streams<'a, S> {
@@ -66,10 +66,8 @@ impl<'a, S: Reader> Streams<'a, S> {
     /// The survivor's rows without their write times, if one page holds them all.
     pub(super) async fn values(&self) -> Result<Option<Vec<Row>>, StorageError> {
         let Self { window, table, scope, survivor, .. } = self;
-        if !window.spec.tables[*table].owns_partitions() {
-            return Ok(None);
-        }
-        Ok(window.first_page(*table, scope, survivor.account, Width::Full).await?.ok())
+        let NextPage::First(row_bytes) = survivor.next else { return Ok(None) };
+        window.values_of(*table, (scope, survivor.account), row_bytes).await
     }
 
     /// The rows of a key; keys are asked for in clustering order.

@@ -15,7 +15,7 @@ use tributary::storage::memory::MemoryStorage;
 use tributary::verify::Options;
 
 use super::sweep::{plan_of, sweep};
-use super::undo::undo_all;
+use super::undo::{end, undo_all};
 use super::verify::{diff, verified};
 use super::world::dying;
 use super::{block_on, context_with, run};
@@ -132,15 +132,10 @@ proptest! {
         dies.store(usize::MAX, Ordering::Relaxed);
         let second = context(Arc::into_inner(first).unwrap().into_storage().unwrap(), &journal);
         let mut expected = world;
-        let second = if is_undone {
-            let (second, _, _, failed) = undo_all(second, false);
-            prop_assert_eq!(failed, Vec::<String>::new());
-            second
-        } else {
-            run(&second, &group).0.unwrap();
+        if !is_undone {
             merge(&mut expected, &sources());
-            second
-        };
+        }
+        let second = end(second, &group, is_undone);
         prop_assert_eq!(dump(&second), expected);
     }
 }

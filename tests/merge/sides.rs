@@ -16,7 +16,7 @@ use tributary::storage::memory::MemoryStorage;
 use tributary::verify::Options;
 
 use super::sweep::{plan_of, sweep};
-use super::undo::undo_all;
+use super::undo::{end, undo_all};
 use super::verify::{diff, verified};
 use super::world::dying;
 use super::{block_on, context_with, run};
@@ -175,15 +175,10 @@ proptest! {
         let second =
             context(rule, Arc::into_inner(first).unwrap().into_storage().unwrap(), &journal);
         let mut expected = world;
-        let second = if is_undone {
-            let (second, _, _, failed) = undo_all(second, false);
-            prop_assert_eq!(failed, Vec::<String>::new());
-            second
-        } else {
-            run(&second, &group).0.unwrap();
+        if !is_undone {
             merge(rule, &mut expected, &sources());
-            second
-        };
+        }
+        let second = end(second, &group, is_undone);
         prop_assert_eq!(dump(rule, &second), expected);
     }
 }

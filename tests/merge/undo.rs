@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tributary::events::EventSink;
 use tributary::journal::memory::MemoryJournal;
 use tributary::journal::{Codec, Journal, JournalError, Note, State};
-use tributary::model::{Change, Event, Pair};
+use tributary::model::{Change, Event, Group, Pair};
 use tributary::pipeline::{Context, GroupCounts, Known};
 use tributary::storage::memory::{FaultKind, MemoryStorage, Request};
 use tributary::undo::{self, Options, Reported, Undone};
@@ -42,6 +42,21 @@ pub fn undo_all(
     let events = std::mem::take(&mut *events.lock().unwrap());
     undone.1.unwrap();
     (context, undone.0, events, failures)
+}
+
+/// A run that died ends: it is undone, or gone on with.
+pub fn end(
+    context: Arc<Context<MemoryStorage>>,
+    group: &Group,
+    is_undone: bool,
+) -> Arc<Context<MemoryStorage>> {
+    if !is_undone {
+        run(&context, group).0.unwrap();
+        return context;
+    }
+    let (context, _, _, failed) = undo_all(context, false);
+    assert_eq!(failed, Vec::<String>::new());
+    context
 }
 
 /// The storage of a context with another one's time and journal.

@@ -20,11 +20,8 @@ use crate::spec::Survivorship;
 use crate::storage::{StorageError, Writer};
 
 use super::super::overtaken::{self, Acknowledged};
-use super::super::{GroupError, Window};
+use super::super::{GroupError, READS, Window};
 use super::{Leftover, undated};
-
-/// Reads that one group has under way at once.
-const READS: usize = 16;
 
 /// Why a late row is not taken to its new place.
 const HIDDEN: &str = "its new place was deleted later than it was written, by somebody or by another run: it is left where \

@@ -1,6 +1,7 @@
 //! What a group of a window may ask for. It waits for the others with each of these.
 
 use std::mem;
+use std::slice;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -48,7 +49,7 @@ impl<S: Reader> Window<S> {
     ///
     /// # Errors
     /// The read failed for good.
-    pub(crate) async fn first_page(
+    pub(in super::super) async fn first_page(
         &self,
         table: TableIndex,
         scope: &Scope,
@@ -64,6 +65,28 @@ impl<S: Reader> Window<S> {
             return Ok(known.map(|()| Vec::new()));
         }
         self.asked.first_pages.ask((table, width, scope.clone()), account.clone()).await
+    }
+
+    /// All rows of an account in a scope, without write times; `None` where they may be more than a first page that several
+    /// accounts share. A row is known to have so many bytes, or 0 if nothing is known.
+    ///
+    /// # Errors
+    /// The read failed for good.
+    pub(crate) async fn values_of(
+        &self,
+        table: TableIndex,
+        (scope, account): (&Scope, &AccountId),
+        row_bytes: usize,
+    ) -> Result<Option<Vec<Row>>, StorageError> {
+        let shape = &self.spec.tables[table];
+        if shape.has_point_rows() {
+            let rows = self.rows_of(table, scope, slice::from_ref(account)).await?;
+            return Ok(Some(rows.into_iter().flatten().collect()));
+        }
+        if !shape.owns_partitions() || is_large_row(row_bytes) {
+            return Ok(None);
+        }
+        Ok(self.first_page(table, scope, account, Width::Full).await?.ok())
     }
 
     /// What is known of an account, in a table in which some may be too large to be asked for with others, by its first
