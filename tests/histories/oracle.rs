@@ -47,7 +47,7 @@ pub struct Excuses {
     pub may_double: bool,
     /// A computed value may be what the application wrote.
     pub is_anew: bool,
-    /// A count may be what the application wrote.
+    /// A count may be what the application wrote, which may have counted on from the sum of all accounts.
     pub is_counted_on: bool,
     /// A late row with a number has stayed with its source: what it was written over stands under the survivor, and another
     /// run may take that number for one that was never merged.
@@ -293,7 +293,9 @@ impl Oracle {
                 continue;
             }
             let may_double = match value {
-                Value::Count(_) => excuses.may_double || excuses.has_stayed,
+                Value::Count(_) => {
+                    excuses.may_double || excuses.has_stayed || excuses.is_counted_on
+                }
                 _ => excuses.may_double,
             };
             if at.len() > 1 && !may_double {

@@ -34,7 +34,7 @@ const UNUSUAL: &[(&str, &str, Ends)] = &[
     (README, "tributary apply pairs.csv --keyspace tributary_demo", With(3)),
     (README, "scripts/demo", Elsewhere("it builds, and it has the machine to itself")),
     (README, "scripts/test", Elsewhere("it runs this test")),
-    (README, "cargo build", Elsewhere("it builds")),
+    (README, "cargo install", Elsewhere("it builds")),
     (README, "scripts/package", Elsewhere("it builds; tests/package.rs runs what it makes")),
     (README, "tar -xzf", Elsewhere("for the machine that the archive is for")),
     (README, "tributary plan pairs.csv", With(3)),
