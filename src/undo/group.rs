@@ -9,14 +9,14 @@
 use crate::failpoint;
 use crate::history::{Histories, History};
 use crate::journal::{Note, SliceKind, SliceRecord, State};
-use crate::model::{AccountId, Group, TimestampUs, UndoTally};
+use crate::model::{Group, Scope, TimestampUs, UndoTally};
 use crate::pipeline::keys;
 use crate::pipeline::{GroupError, Window};
 use crate::register::{OWNED_US, Step};
 use crate::storage::Writer;
 
-use super::announce::{Changed, announce};
-use super::key::Key;
+use super::announce::{Changed, Standing, announce, quoted};
+use super::key::{Key, UndoDecision};
 use super::record::Record;
 use super::write::Writes;
 
@@ -145,12 +145,12 @@ impl<S: Writer> Work<'_, S> {
             rows: vec![UndoTally::default(); window.spec.tables.len()],
             ..UndoOutcome::default()
         };
-        let mut changed = Changed::new();
+        let mut changed = Changed::default();
         let (mut chunk, mut before) = (0, before);
         while let Some(histories) = walk.next_chunk()? {
             let keys: Vec<_> = histories.iter().map(|history| self.key(history)).collect();
-            let record = match pass.slices.get(chunk) {
-                Some(slice) => self.recorded(*slice, keys.len())?,
+            let (record, survivors) = match pass.slices.get(chunk) {
+                Some(slice) => (self.recorded(*slice, keys.len())?, Vec::new()),
                 None => {
                     let before = before.and_then(|before| before.slices.get(chunk));
                     self.decide(&keys, pass.t, before.copied()).await?
@@ -168,9 +168,12 @@ impl<S: Writer> Work<'_, S> {
                 turn.is_expiring |= written.is_expiring;
                 turn.counted_meanwhile += written.counted_meanwhile;
                 for (account, scope, row) in written.announced {
-                    let known = changed.get_mut(&account).and_then(|scopes| scopes.get_mut(&scope));
-                    if let Some(known) = known {
-                        *known = Some(row);
+                    changed.stands(&account, &scope, Some(row));
+                }
+                for (at, standing) in survivors {
+                    let scope = self.scope(&keys[at]).filter(|_| !written.hidden.contains(&at));
+                    if let Some(scope) = scope {
+                        changed.stands(&self.group.survivor, &scope, standing);
                     }
                 }
             }
@@ -192,13 +195,13 @@ impl<S: Writer> Work<'_, S> {
     }
 
     /// Looks at the keys of a chunk, decides, and journals what is decided. After an earlier pass only the
-    /// keys that it left alone have their turn.
+    /// keys that it left alone have their turn. Gives what will stand of the survivor's announced rows, too.
     async fn decide(
         &self,
         keys: &[Key<'_>],
         t: TimestampUs,
         before: Option<i64>,
-    ) -> Result<Record, GroupError> {
+    ) -> Result<(Record, Vec<(usize, Standing)>), GroupError> {
         let (window, group) = (self.window, self.group);
         let only = match before {
             Some(slice) => Some(self.recorded(slice, keys.len())?.left_alone()),
@@ -209,15 +212,22 @@ impl<S: Writer> Work<'_, S> {
             keys.iter().enumerate().filter(|(position, _)| record.takes(*position)).collect();
         let sought: Vec<_> = taken.iter().map(|(at, key)| key.sought(*at)).collect();
         let mut found = keys::look(window, group, &sought).await?;
+        let mut survivors = Vec::new();
         for (position, key) in taken {
             let found = found.remove(&position).unwrap_or_default();
             let verdict = key.judge(&found, t, self.force);
+            if let (Some(event), UndoDecision::Restore(how)) = (&window.spec.event, &verdict)
+                && event.table == key.history.table
+                && let Some(standing) = key.restored_survivor(how, &found)
+            {
+                survivors.push((position, standing.map(|row| quoted(event, &row))));
+            }
             record.add((position, key), &group.survivor, verdict);
         }
         let body = window.codec.encode_undo(&record.0);
         let intent = window.intent(group, (SliceKind::Undo, State::Undoing), t, body);
         window.intend(intent).await?;
-        Ok(record)
+        Ok((record, survivors))
     }
 
     /// Counts what is restored, and notes whose rows have to be announced.
@@ -245,20 +255,21 @@ impl<S: Writer> Work<'_, S> {
     }
 
     fn note_changed(&self, key: &Key<'_>, is_changed: bool, changed: &mut Changed) {
-        let survivor = &self.group.survivor;
-        let cells = key.history.key_of(key.table, survivor).into_iter().map(Some);
-        let led_to = self.window.led_to(key.history.table, &cells.collect::<Vec<_>>());
-        // It is kept for longer than the chunk whose slice it is part of.
-        let Some(scope) = led_to.map(|scope| scope.detached()) else { return };
-        let mut note = |account: &AccountId| {
-            changed.entry(account.clone()).or_default().entry(scope.clone()).or_default();
-        };
+        let Some(scope) = self.scope(key) else { return };
         if is_changed {
-            note(survivor);
+            changed.note(&self.group.survivor, &scope);
         }
         // Content alone is no news of a source: its announced row comes back as well, or stays away.
         if self.window.spec.event.as_ref().is_some_and(|event| event.table == key.history.table) {
-            key.sources().for_each(|source| note(&self.group.pairs[source].from));
+            key.sources().for_each(|source| changed.note(&self.group.pairs[source].from, &scope));
         }
+    }
+
+    /// The scope of the announced table that a key is in, or leads to. It is kept for longer than the chunk whose slice it is
+    /// part of.
+    fn scope(&self, key: &Key<'_>) -> Option<Scope> {
+        let cells = key.history.key_of(key.table, &self.group.survivor).into_iter().map(Some);
+        let led_to = self.window.led_to(key.history.table, &cells.collect::<Vec<_>>());
+        led_to.map(|scope| scope.detached())
     }
 }

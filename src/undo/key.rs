@@ -108,6 +108,18 @@ impl<'a> Key<'a> {
         UndoDecision::Restore(How { ahead, keeps_survivor, kept })
     }
 
+    /// What stands of the survivor's row once the key is restored, as far as that can be told from what was `found` before.
+    pub(super) fn restored_survivor(&self, how: &How, found: &KeyRows) -> Option<Option<Row>> {
+        if self.history.is_copy() {
+            return Some(None);
+        }
+        let mut row = found.survivor.as_ref().filter(|_| !how.keeps_survivor)?.row.clone();
+        for left in &self.left {
+            row.cells[left.column] = self.survivor_before(left.column);
+        }
+        Some(Some(row))
+    }
+
     /// What is read of it, at this position in its chunk.
     pub(super) fn sought(&self, at: usize) -> Sought<'a> {
         let sources = self.sources().collect();

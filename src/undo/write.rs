@@ -4,8 +4,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use bytes::Bytes;
-
 use crate::failpoint;
 use crate::merge::by_partition;
 use crate::model::{
@@ -15,6 +13,7 @@ use crate::pipeline::keys::{self, KeyRows, Sought, SourceRows};
 use crate::pipeline::{GroupError, Window};
 use crate::storage::{Fault, StorageError, Writer};
 
+use super::announce::quoted;
 use super::key::{How, Key};
 use super::record::Record;
 use super::restore::Restoration;
@@ -27,6 +26,8 @@ pub(super) struct Written {
     pub(super) counted_meanwhile: u64,
     /// Announced rows that sources are seen to have again.
     pub(super) announced: Vec<(AccountId, Scope, Row)>,
+    /// The keys of which a source's row does not stand.
+    pub(super) hidden: HashSet<usize>,
 }
 
 /// The writes of one chunk.
@@ -74,7 +75,7 @@ impl<S: Writer> Writes<'_, S> {
         self.window.write_all(by_partition(&self.window.spec, taken)).await?;
         let counted_meanwhile = self.counted_meanwhile(&restored, keys).await?;
         let announced = self.announced(given_back, keys);
-        Ok(Written { is_expiring, counted_meanwhile, announced })
+        Ok(Written { is_expiring, counted_meanwhile, announced, hidden })
     }
 
     /// Without the register a sweep of another run may have placed late cells on emptied sources since it was decided: at
@@ -174,19 +175,14 @@ impl<S: Writer> Writes<'_, S> {
         keys::values(self.window, self.group, &sought).await
     }
 
-    /// The announced rows among those that were given back, of which only what is quoted is kept: they outlive their
-    /// chunk.
+    /// The announced rows among those that were given back.
     fn announced(&self, rows: SourceRows, keys: &[Key<'_>]) -> Vec<(AccountId, Scope, Row)> {
         let Some(event) = &self.window.spec.event else { return Vec::new() };
         let of_event =
             rows.into_iter().filter(|((at, _), _)| keys[*at].history.table == event.table);
         let announced = of_event.map(|((at, source), row)| {
-            let mut quoted = Row::new(vec![None; row.cells.len()]);
-            for column in event.columns.iter().map(|column| column.column) {
-                quoted.cells[column] = row.cells[column].as_deref().map(Bytes::copy_from_slice);
-            }
             let scope = keys[at].table.shared_scope(&row.cells).detached();
-            (self.group.pairs[source].from.clone(), scope, quoted)
+            (self.group.pairs[source].from.clone(), scope, quoted(event, &row))
         });
         announced.collect()
     }
