@@ -48,7 +48,7 @@ impl<S: Writer> Writes<'_, S> {
         keys: &[Key<'_>],
     ) -> Result<Written, GroupError> {
         let mut restored: Vec<(usize, How)> = record.restored().collect();
-        self.keep_placed(&mut restored, keys).await?;
+        self.keep_late(&mut restored, keys).await?;
         let mut given = Vec::new();
         let mut taken: Vec<(usize, Vec<Mutation>)> = Vec::new();
         let found = self.lists_of(&restored, keys).await?;
@@ -80,7 +80,7 @@ impl<S: Writer> Writes<'_, S> {
 
     /// Without the register a sweep of another run may have placed late cells on emptied sources since it was decided: at
     /// their own times, over which what is given back would win.
-    async fn keep_placed(
+    async fn keep_late(
         &self,
         restored: &mut [(usize, How)],
         keys: &[Key<'_>],
