@@ -8,7 +8,7 @@ use bytes::Bytes;
 use num_bigint::{BigInt, Sign};
 use serde_json::{Map, Value};
 
-use crate::model::{CqlType, Row, Scope, hex};
+use crate::model::{CqlType, Row, Scope, field_number, hex};
 use crate::moment::{utc_ms, utc_us};
 use crate::spec::{Column, Table};
 
@@ -22,9 +22,12 @@ pub(crate) fn cell(cql_type: &CqlType, value: &[u8]) -> String {
     }
 }
 
-/// The key of an entry of a map column, or an element of a set column.
+/// The key of an entry of a map column, an element of a set column, or which field it is, in the order of its type.
 pub(crate) fn element(cql_type: &CqlType, key: &[u8]) -> String {
-    cell(cql_type.element().unwrap_or(&CqlType::Blob), key)
+    match (cql_type, field_number(key)) {
+        (CqlType::Udt(_), Some(number)) => format!("field {}", number + 1),
+        _ => cell(cql_type.element().unwrap_or(&CqlType::Blob), key),
+    }
 }
 
 /// The value of an entry of a map column.
@@ -217,6 +220,7 @@ mod tests {
         check("map<frozen<map<text, int>>, int>", b"\0\0\0\0", "{}");
         assert_eq!(element(&CqlType::parse("map<text, int>"), b"a"), "a");
         assert_eq!(element(&CqlType::parse("set<int>"), &[0, 0, 0, 7]), "7");
+        assert_eq!(element(&CqlType::parse("address"), &[0, 0, 0, 1]), "field 2");
         assert_eq!(value_in(&CqlType::parse("map<text, int>"), &[0, 0, 0, 7]), "7");
     }
 

@@ -20,6 +20,7 @@ mod connect;
 mod consistency;
 mod datacenters;
 mod diagnosis;
+mod elements;
 mod fault;
 mod granted;
 mod masks;
@@ -160,6 +161,16 @@ pub enum ClusterError {
         what: &'static str,
         /// What the server says.
         message: String,
+    },
+    /// A policy needs what the server does not tell.
+    #[error(
+        "the policy \"union\" of the list {list} needs a server that tells when elements of lists were written, as Cassandra \
+         does from 5.0 on; this one does not, and an element that somebody appends while the list is merged could be there \
+         twice. Nothing was written. Give it another policy (\"first\", \"keep-source\" or \"keep-target\")"
+    )]
+    UndatedList {
+        /// The list, with its table.
+        list: String,
     },
     /// The user lacks privileges.
     #[error("{}", rights::sentence(lacking))]

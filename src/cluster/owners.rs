@@ -6,7 +6,8 @@ use bytes::Bytes;
 use scylla::deserialize::row::ColumnIterator;
 use scylla::statement::prepared::PreparedStatement;
 
-use crate::model::{AccountId, TableIndex, TimestampUs};
+use crate::model::{AccountId, Cell, TableIndex, TimestampUs};
+use crate::spec::Survivorship;
 use crate::storage::{Among, StorageError};
 
 use super::store::ReadStore;
@@ -45,14 +46,16 @@ impl ReadStore {
     ) -> Result<Vec<Vec<Bytes>>, StorageError> {
         let mut keys = Vec::new();
         let Some(statement) = &self.reads[table].written else { return Ok(keys) };
-        let times = self.spec.tables[table].computed().count();
-        let is_later =
-            |time: &Bytes| time[..].try_into().is_ok_and(|time| i64::from_be_bytes(time) > t);
+        let rules = self.spec.tables[table].computed();
+        let times: Vec<bool> = rules.map(Survivorship::unites_lists).collect();
+        let is_later = |time: &Cell, is_list| {
+            values::write_times(time, is_list).and_then(|times| times.latest()) > Some(t)
+        };
         // Of most rows nothing but the times is looked at.
         self.look(table, among, statement, TIMES_PAGE_ROWS, |columns| {
             let mut is_newer = false;
-            for _ in 0..times {
-                is_newer |= columns.next().flatten().as_ref().is_some_and(is_later);
+            for is_list in &times {
+                is_newer |= columns.next().is_some_and(|time| is_later(&time, *is_list));
             }
             if is_newer {
                 keys.push(columns.flatten().collect());

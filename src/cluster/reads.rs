@@ -258,6 +258,12 @@ async fn prepare_written(
     }
     columns.extend(names(table, 0..table.key_len));
     let text = select(with, table, &columns.join(", "), &looked_at(with, table));
+    if let Some(rule) = table.computed().find(|rule| rule.unites_lists())
+        && !with.capabilities.has(Capability::CollectionTimes)
+    {
+        let list = format!("{}.{}", table.name, table.columns[rule.column].name);
+        return Err(ClusterError::UndatedList { list });
+    }
     let reach = match table.owns_partitions() {
         true => Reach::Partitions,
         false => Reach::OnePartition,

@@ -35,8 +35,8 @@ impl ReadStore {
         let columns: Vec<String> = columns.collect();
         (!columns.is_empty()).then(|| {
             format!(
-                "this server does not tell when the elements of maps and sets were written ({}): where both accounts \
-                 changed one after its merge, the source's stays and is listed, and verify says undated of one that \
+                "this server does not tell when the elements of maps and sets, and the fields of user-defined types, were \
+                 written ({}): where both accounts changed one after its merge, the source's stays and is listed, and verify says undated of one that \
                  is not as the run left it",
                 columns.join(", ")
             )

@@ -111,7 +111,8 @@ pub(super) fn int(cell: &Cell) -> Option<i32> {
     Some(i32::from_be_bytes(cell.as_deref()?.try_into().ok()?))
 }
 
-/// What `WRITETIME` says of a column: nothing, a `bigint`, or a `list<bigint>` with one per element.
+/// What `WRITETIME` says of a column: nothing, a `bigint`, or a `list<bigint>` with one per element; of a user-defined type
+/// with one per field, null where that is.
 pub(super) fn write_times(cell: &Cell, is_multi_cell: bool) -> Option<WriteTimes> {
     let Some(value) = cell else { return Some(WriteTimes::None) };
     if !is_multi_cell {
@@ -121,7 +122,10 @@ pub(super) fn write_times(cell: &Cell, is_multi_cell: bool) -> Option<WriteTimes
     let mut times = Vec::new();
     for _ in 0..i32::from_be_bytes(*count) {
         let (length, after) = rest.split_first_chunk::<4>()?;
-        // An element of a map or set always has a time; only fields of user-defined types may lack one.
+        rest = after;
+        if *length == (-1_i32).to_be_bytes() {
+            continue;
+        }
         let (time, after) = after.split_first_chunk::<8>()?;
         if *length != 8_i32.to_be_bytes() {
             return None;
@@ -150,8 +154,10 @@ mod tests {
         assert_eq!(write_times(&None, true), Some(WriteTimes::None));
 
         assert_eq!(times(&list[..list.len() - 1], true), None, "cut short");
-        let null = [&one[..], &(-1_i32).to_be_bytes()].concat();
-        assert_eq!(times(&null, true), None, "an element without a time");
+        let null = (-1_i32).to_be_bytes();
+        let fields = [&two[..], &null, &eight, &nine].concat();
+        assert_eq!(times(&fields, true), Some(WriteTimes::Elements(vec![9])), "one field is null");
+        assert_eq!(times(&[&one[..], &null].concat(), true), Some(WriteTimes::None));
         assert_eq!(times(&five[1..], false), None, "cut short");
     }
 }

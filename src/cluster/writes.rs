@@ -4,13 +4,17 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use scylla::statement::batch::{Batch as CqlBatch, BatchStatement, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 
-use crate::model::{Batch, Cell, Change, ColumnIndex, Mutation, TableIndex, TimestampUs, quoted};
+use crate::model::{
+    Batch, Cell, Change, Collection, ColumnIndex, Mutation, TableIndex, TimestampUs, quoted,
+};
 use crate::spec::{Spec, Table};
 use crate::storage::{Among, Fault, StorageError, Writer};
 
+use super::elements::Elements;
 use super::fault::Attempted;
 use super::reads::among_accounts;
 use super::statements::{Preparer, Reach, equals, names};
@@ -27,7 +31,7 @@ pub(super) struct Writes {
     update: Option<Update>,
     /// Sets any columns; absent where all of them are part of the key.
     update_any: Option<Update>,
-    /// Of the maps and sets that are not frozen.
+    /// Of the maps, sets and user-defined types that are not frozen.
     elements: BTreeMap<ColumnIndex, Elements>,
     /// Whether what is inserted and set says how long it lasts.
     has_ttls: bool,
@@ -41,11 +45,6 @@ struct Update {
     statement: PreparedStatement,
     /// The columns, in the order of the statement.
     columns: Vec<ColumnIndex>,
-}
-
-struct Elements {
-    add: PreparedStatement,
-    remove: PreparedStatement,
 }
 
 impl Writes {
@@ -63,11 +62,7 @@ impl Writes {
         let mut elements = BTreeMap::new();
         let has_elements = |column: &usize| table.columns[*column].cql_type.collection().is_some();
         for column in regular.clone().filter(has_elements) {
-            let name = quoted(&table.columns[column].name);
-            let set = |sign| update(with, table, &format!("{name} = {name} {sign} ?"));
-            let add = with.prepare(&set('+')).await?;
-            let remove = with.prepare(&set('-')).await?;
-            elements.insert(column, Elements { add, remove });
+            elements.insert(column, Elements::prepare(with, table, column).await?);
         }
         let delete_partition = match table.owns_partitions() {
             true => {
@@ -125,12 +120,12 @@ impl Writes {
                 (&update.statement, with_key(dated.chain(values), key))
             }
             Change::AddElements { key, column, elements } => {
-                let values = [t, Value::raw(elements)];
-                (&self.elements.get(column)?.add, with_key(values, key))
+                let (statement, values) = self.elements.get(column)?.add(elements)?;
+                (statement, with_key([t].into_iter().chain(values), key))
             }
             Change::RemoveElements { key, column, keys } => {
-                let values = [t, Value::raw(keys)];
-                (&self.elements.get(column)?.remove, with_key(values, key))
+                let (statement, values) = self.elements.get(column)?.remove(keys)?;
+                (statement, with_key([t].into_iter().chain(values), key))
             }
             Change::ExpireRow { key } => {
                 (&self.expire_row, key.iter().map(Value::raw).chain([t]).collect())
@@ -210,8 +205,8 @@ impl Writer for Store {
         for (table, t, (ttl, change)) in &parts {
             // Nothing of a batch is written if any of it cannot be.
             let bound = self.writes[*table].bind(*t, (*ttl, &**change)).ok_or_else(|| {
-                let why = "the table's definition does not allow a change like this";
-                what().error(why, Fault::Permanent)
+                let (why, kind) = not_bound(&self.read.spec.tables[*table], change);
+                what().error(why, kind)
             })?;
             statements.push(bound.0);
             values.push(bound.1);
@@ -265,10 +260,24 @@ impl Writer for Store {
     }
 }
 
-fn with_key<'a>(
-    values: impl IntoIterator<Item = Value<'a>>,
-    key: &'a [bytes::Bytes],
-) -> Vec<Value<'a>> {
+/// Why there is no statement for a change.
+fn not_bound(table: &Table, change: &Change) -> (&'static str, Fault) {
+    let has_fields = |column: &ColumnIndex| {
+        table.columns[*column].cql_type.collection() == Some(Collection::Fields)
+    };
+    match change {
+        Change::AddElements { column, .. } | Change::RemoveElements { column, .. }
+            if has_fields(column) =>
+        {
+            let why = "a user-defined type has got a field since this command began, so nothing more is written by what \
+                       it knows of the table";
+            (why, Fault::Fatal)
+        }
+        _ => ("the table's definition does not allow a change like this", Fault::Permanent),
+    }
+}
+
+fn with_key<'a>(values: impl IntoIterator<Item = Value<'a>>, key: &'a [Bytes]) -> Vec<Value<'a>> {
     values.into_iter().chain(key.iter().map(Value::raw)).collect()
 }
 
@@ -292,7 +301,7 @@ fn dated(table: &Table) -> &'static str {
     if table.carries_ttls { "USING TIMESTAMP ? AND TTL ?" } else { "USING TIMESTAMP ?" }
 }
 
-fn update(with: &Preparer, table: &Table, set: &str) -> String {
+pub(super) fn update(with: &Preparer, table: &Table, set: &str) -> String {
     format!(
         "UPDATE {} {} SET {set} WHERE {}",
         with.table(table),

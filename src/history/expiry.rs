@@ -36,11 +36,10 @@ impl History {
         !is_written && before.cell(column).is_none() && before.expires(column).is_some()
     }
 
-    /// Whether the survivor's row was a copy of which nothing is left, for all of it has expired.
+    /// Whether the survivor's row was a copy of which nothing is left: all of it has expired, or gave way to nulls.
     pub(crate) fn has_expired(&self, table: &Table) -> bool {
-        let mut columns = table.key_len..table.columns.len();
         self.is_copy()
-            && columns.any(|column| self.over(column).is_some())
+            && table.carries_ttls
             && self.left(table).iter().all(|left| left.value.is_none())
     }
 

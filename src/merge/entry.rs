@@ -179,13 +179,14 @@ impl Entry {
         rows.chain(&mut self.target).for_each(|row| row.expire(now));
     }
 
-    /// Whether it was a copy of which nothing is left, for all of its cells have expired.
+    /// Whether it is a copy of which nothing is left: its cells have expired, or gave way to nulls. Where TTLs are carried a
+    /// row lasts as long as its cells do.
     pub(crate) fn has_expired(&self, table: &Table) -> bool {
         let mut columns = table.key_len..table.columns.len();
         let is_copy = matches!(self.write, Write::Copy { .. } | Write::Replace { .. });
         is_copy
             && self.target.is_none()
-            && !self.over.is_empty()
+            && table.carries_ttls
             && columns.all(|column| self.written(column).is_none_or(Option::is_none))
     }
 
@@ -221,14 +222,12 @@ impl Entry {
         Some(columns.filter(differs).map(|column| (column, row.cells[column].clone())).collect())
     }
 
-    /// The lists of a copy, which are written beside the rest of it.
+    /// The lists of a copy, or of the survivor's own row, which are written beside the rest of it.
     pub(crate) fn lists(&self, table: &Table) -> impl Iterator<Item = (ColumnIndex, Bytes)> {
-        let copied = self.sources.first().filter(|_| matches!(self.write, Write::Copy { .. }));
-        copied.into_iter().flat_map(|(_, row)| table.lists_of(row))
+        table.lists().filter_map(|column| Some((column, self.written(column)?.clone()?)))
     }
 
-    /// The changes of the survivor's row, if there are any: the first one, and the lists of a copy, which belong to it. Where
-    /// all that the row holds may be deleted, the row itself is written, so that it is still there.
+    /// The changes of the survivor's row, if there are any: the first one, and lists, which belong to it. Where all that the row holds may be deleted, the row itself is written, so that it is still there.
     pub(crate) fn changes(
         &self,
         table: &Table,
@@ -271,6 +270,7 @@ impl Entry {
                     Change::Insert { row }
                 }
             }),
+            Write::Copy { .. } if self.has_expired(table) => None,
             Write::Copy { set } => {
                 let mut row = self.sources.first()?.1.clone();
                 row.cells[table.account] = Some(survivor.cell().clone());
@@ -281,9 +281,12 @@ impl Entry {
                 Some(Change::Insert { row })
             }
             Write::Update { set } => {
-                let set = set.iter().map(|set| (set.column, set.value.clone()));
+                let is_list = |set: &&Set| table.lists().any(|list| list == set.column);
+                let set = set.iter().filter(|set| set.value.is_none() || !is_list(set));
+                let set: Vec<_> = set.map(|set| (set.column, set.value.clone())).collect();
                 let key = self.key_of(table, survivor);
-                Some(Change::update_until(key, set.collect(), |column| self.expires(column)))
+                let update = |set| Change::update_until(key, set, |column| self.expires(column));
+                (!set.is_empty()).then(|| update(set))
             }
         }
     }

@@ -32,8 +32,12 @@ impl Entry {
         let mut written =
             columns.filter_map(|column| Some((column, self.written(column)?))).peekable();
         if written.peek().is_none() {
-            let mut lists = table.lists().filter(|list| self.written(*list).is_some());
-            return lists.all(|list| Some(&found.row.cells[list]) == self.written(list));
+            let mut lists = table.lists().filter_map(|list| Some((list, self.written(list)?)));
+            return lists.all(|(list, value)| {
+                let (cell, times) = (&found.row.cells[list], &found.times[list]);
+                let is_later = value.is_none() && times.latest() > Some(t);
+                cell == value || is_later || list::is_written_at(times, t)
+            });
         }
         let mut are_all_later = true;
         for (column, value) in written {

@@ -172,6 +172,10 @@ impl SweepDecision {
                     let late = Dated { value: &cell.value, t: Some(at) };
                     policy.late(of, Dated { value: &value, t }, late)
                 }
+                (Some(own), Some(rule), None) if !rule.joins_elements() => {
+                    let known = cell.found_in(table, own).1;
+                    rule.policy.late_element(&own.row.cells[cell.column], known, at)
+                }
                 // Of the elements of both those stay that the survivor has.
                 (Some(own), Some(_), None) if !is_copy => {
                     (!cell.has_key_in(table, own)).then_some(at)
@@ -299,7 +303,10 @@ impl Swept {
         };
         for cell in self.cells.iter().filter(|cell| cell.element.is_some()) {
             // Only what goes by its value is held against what another source has moved there.
-            if table.of_entries(cell.column).is_some() {
+            let mut rules = table.survivorship.iter().filter(|rule| rule.column == cell.column);
+            let is_weighed =
+                |rule: &Survivorship| !rule.joins_elements() || rule.of_entries().is_some();
+            if rules.any(|rule| rule.policy.is_computed() && is_weighed(rule)) {
                 cell.lay_over(table, &mut result);
             }
         }

@@ -92,16 +92,17 @@ impl CqlType {
         parsed.filter(|_| parser.rest.is_empty()).unwrap_or_else(|| Self::Class(text.to_owned()))
     }
 
-    /// The map or set that the column holds element by element, each with a write time of its own.
+    /// The map, set or user-defined type that the column holds element by element, each with a write time of its own.
     pub fn collection(&self) -> Option<Collection> {
         match self {
             Self::Map(..) => Some(Collection::Map),
             Self::Set(_) => Some(Collection::Set),
+            Self::Udt(_) => Some(Collection::Fields),
             _ => None,
         }
     }
 
-    /// Whether it is a collection that is not frozen: its elements have write times of their own.
+    /// Whether it is a collection or user-defined type that is not frozen: its elements have write times of their own.
     pub(crate) fn has_elements(&self) -> bool {
         self.collection().is_some() || self.is_list()
     }
@@ -367,7 +368,9 @@ mod tests {
         let of = |text| CqlType::parse(text).collection();
         assert_eq!(of("map<text, int>"), Some(Collection::Map));
         assert_eq!(of("set<frozen<set<int>>>"), Some(Collection::Set));
-        for single in ["frozen<map<text, int>>", "int", "vector<float, 3>", "list<int>"] {
+        assert_eq!(of("address"), Some(Collection::Fields));
+        let others = ["frozen<map<text, int>>", "int", "vector<float, 3>", "list<int>"];
+        for single in others.into_iter().chain(["frozen<address>"]) {
             assert_eq!(of(single), None, "{single}");
         }
     }

@@ -64,6 +64,25 @@ pub(crate) fn has_all(own: &Bytes, other: &Bytes) -> bool {
     count(&united(own, Some(other))) == count(own)
 }
 
+/// What a group writes of lists is dated above its time, and no further than this.
+pub(crate) const LISTS_US: TimestampUs = 4_999;
+
+/// Whether an element of a list is one that was written by attempts at a time.
+pub(crate) fn is_written_at(times: &WriteTimes, t: TimestampUs) -> bool {
+    let WriteTimes::Elements(times) = times else { return false };
+    times.iter().any(|written| (t + 1..=t + LISTS_US).contains(written))
+}
+
+/// Whether a list holds an element that was written later than by attempts at a time, and that another one has, too.
+pub(crate) fn has_later(own: &Bytes, times: &WriteTimes, t: TimestampUs, other: &Bytes) -> bool {
+    let (WriteTimes::Elements(times), Some((own, other))) = (times, split(own).zip(split(other)))
+    else {
+        return false;
+    };
+    let later = own.iter().zip(times).filter(|(_, written)| **written > t + LISTS_US);
+    later.map(|(element, _)| element).any(|element| other.contains(element))
+}
+
 /// The elements of a list that were written up to `t`; all of them where that is not known.
 pub(crate) fn up_to(value: &Bytes, times: &WriteTimes, t: TimestampUs) -> Option<Bytes> {
     let (WriteTimes::Elements(times), Some(all)) = (times, split(value)) else {

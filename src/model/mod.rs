@@ -37,6 +37,7 @@ pub(crate) use clock::since_boot;
 pub use clock::{Clocks, now_us};
 pub use cql::CqlType;
 pub(crate) use cql::hex;
+pub(crate) use elements::field_number;
 pub use elements::{Collection, Elements};
 pub use expiry::{Expiries, ExpiryS};
 pub use key::Scope;

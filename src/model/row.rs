@@ -69,9 +69,9 @@ pub enum WriteTimes {
     None,
     /// It was written at once.
     Cell(TimestampUs),
-    /// A map or set that is not frozen: one time per element, in the order of the elements.
+    /// A collection or user-defined type that is not frozen: one time per element, in the order of the elements.
     Elements(Vec<TimestampUs>),
-    /// A map or set that is not frozen, on a server that does not tell when its elements were written (before Cassandra
+    /// A collection or user-defined type that is not frozen, on a server that does not tell when its elements were written (before Cassandra
     /// 5.0).
     Unknown,
 }

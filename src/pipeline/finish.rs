@@ -28,7 +28,7 @@ use super::{GroupError, Window};
 /// What is voided under the survivor is dated so much after T, and what stays with a source so much.
 const VOID_US: TimestampUs = 9_998;
 const PIN_US: TimestampUs = 9_999;
-/// What is dated above this are lists that stay with a source; above T itself are those of copies.
+/// What is dated above this are lists that stay with a source, or with the survivor; above T itself are those of a merge.
 const PIN_LISTS_US: TimestampUs = 5_000;
 
 /// Why a row is not merged.
@@ -141,13 +141,13 @@ impl<S: Writer> Finish<'_, S> {
         key.history.t <= self.window.as_of.forgotten()
     }
 
-    /// What is to be written for it: of its lists those that are not there.
+    /// What is to be written for it: of its lists those that are not as they are to be.
     fn missing(&self, key: &Key<'_>, found: &HashMap<usize, KeyRows>) -> Vec<Change> {
         let row = found.get(&key.at).and_then(|found| found.survivor.as_ref());
         let changes = key.entry.changes(self.table(key), &self.group.survivor);
         let is_missing = |change: &Change| match change {
-            Change::SetList { column, .. } => {
-                row.is_none_or(|row| row.row.cells[*column].is_none())
+            Change::SetList { column, value, .. } => {
+                row.is_none_or(|row| row.row.cells[*column].as_ref() != Some(value))
             }
             _ => true,
         };
@@ -160,7 +160,8 @@ impl<S: Writer> Finish<'_, S> {
         let row = found.survivor.as_ref();
         let is_open = |(column, value): (ColumnIndex, Bytes)| {
             let cell = row.and_then(|row| row.row.cells[column].as_ref());
-            cell.is_none_or(|cell| *cell == value)
+            let read = key.entry.target.as_ref().and_then(|read| read.cells[column].as_ref());
+            cell == read || cell == Some(&value)
         };
         let has_base = match key.entry.write {
             Write::Nothing => false,
@@ -225,24 +226,28 @@ impl<S: Writer> Finish<'_, S> {
                 pins.push((table, t + PIN_US, Change::Insert { row }));
                 pins.extend(lists.into_iter().map(|list| (table, t + PIN_LISTS_US, list)));
             }
-            let void = if self.is_forgotten(key) { None } else { self.void(key) };
-            voids.extend(void.map(|change| (table, t + VOID_US, change)));
+            let void = if self.is_forgotten(key) { Vec::new() } else { self.void(key) };
+            voids.extend(void.into_iter().map(|change| {
+                let is_list = matches!(change, Change::SetList { .. });
+                (table, t + if is_list { PIN_LISTS_US } else { VOID_US }, change)
+            }));
         }
         self.write(pins).await?;
         self.write(voids).await
     }
 
     /// The inverse of what was intended for the survivor's row.
-    fn void(&self, key: &Key<'_>) -> Option<Change> {
-        let survivor = key.history.key_of(self.table(key), &self.group.survivor);
+    fn void(&self, key: &Key<'_>) -> Vec<Change> {
+        let table = self.table(key);
+        let survivor = key.history.key_of(table, &self.group.survivor);
         match &key.entry.write {
-            Write::Nothing => None,
-            _ if key.entry.target.is_none() => Some(Change::DeleteRow { key: survivor }),
+            Write::Nothing => Vec::new(),
+            _ if key.entry.target.is_none() => vec![Change::DeleteRow { key: survivor }],
             _ => {
                 let before = key.history.survivor_before();
-                let left = key.history.left(self.table(key)).into_iter().map(|left| left.column);
-                let set = left.map(|column| (column, before.cell(column).cloned())).collect();
-                Some(Change::update_until(survivor, set, |column| before.expires(column)))
+                let left = key.history.left(table).into_iter().map(|left| left.column);
+                let set = left.map(|column| (column, before.cell(column).cloned()));
+                table.updates(&survivor, set, |column| before.expires(column))
             }
         }
     }

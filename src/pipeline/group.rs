@@ -15,7 +15,7 @@ use crate::journal::{JournalError, SliceKind, SliceRecord, State};
 use crate::merge::{Completion, OutOfOrder, Slice};
 use crate::model::{Group, Scope, TableIndex, Tally};
 use crate::register::Step;
-use crate::spec::Spec;
+use crate::spec::{Spec, Survivorship};
 use crate::storage::{Fault, StorageError, Writer};
 
 use super::access::Access;
@@ -198,10 +198,11 @@ impl<S: Writer> Sink<S> for Journaled {
     }
 }
 
-/// The scopes of a slice in which something is added up.
+/// The scopes of a slice in which something is added up, or lists are united.
 fn counted(spec: &Spec, slice: &Slice) -> BTreeSet<(TableIndex, Scope)> {
     let entries = slice.entries.iter();
-    let adds_up = entries.filter(|entry| spec.tables[entry.table].sums().next().is_some());
+    let counts = |rule: &Survivorship| rule.policy.adds() || rule.unites_lists();
+    let adds_up = entries.filter(|entry| spec.tables[entry.table].computed().any(counts));
     let scopes = adds_up.filter_map(|entry| {
         let scope = spec.tables[entry.table].scope_of(&entry.base()?.cells);
         Some((entry.table, scope.detached()))
@@ -209,7 +210,7 @@ fn counted(spec: &Spec, slice: &Slice) -> BTreeSet<(TableIndex, Scope)> {
     scopes.collect()
 }
 
-/// Whether a number that was added up may have been written since T. It would outlive the delete as of T, and count once more
+/// Whether a number that was added up, or an element of a list, may have been written since T. It would outlive the delete as of T, and count once more
 /// in another run: so the group is read again, dated later, when what was written by then has arrived.
 async fn is_newer<S: Writer>(
     window: &Window<S>,

@@ -17,7 +17,10 @@ use crate::failpoint;
 use crate::history::{Histories, History};
 use crate::journal::{SliceKind, State};
 use crate::merge::{SweepSlice, Swept, SweptCell};
-use crate::model::{Cell, Group, Scope, TableIndex, TimedRow, TimestampUs, WriteTimes, expiry};
+use crate::model::{
+    Cell, ColumnIndex, Group, Row, Scope, TableIndex, TimedRow, TimestampUs, WriteTimes, expiry,
+    list,
+};
 use crate::spec::{Survivorship, Table};
 use crate::storage::Writer;
 
@@ -273,6 +276,9 @@ fn replaced(table: &Table, history: &History, found: &TimedRow) -> Option<String
     let entry = history.entry.as_ref()?;
     let read = entry.target.as_ref()?;
     let is_replaced = |rule: &&Survivorship| {
+        if rule.unites_lists() {
+            return is_disputed(history, rule.column, read, found);
+        }
         let elements = |cell: Option<&Bytes>| rule.cql_type.collection()?.split(cell?);
         let own = elements(read.cells[rule.column].as_ref()).unwrap_or_default();
         let there = elements(found.row.cells[rule.column].as_ref()).unwrap_or_default();
@@ -295,6 +301,17 @@ fn replaced(table: &Table, history: &History, found: &TimedRow) -> Option<String
     ))
 }
 
+/// Whether a list that the group wrote lacks something of that, or holds something twice, for it was added just before the
+/// list was read.
+fn is_disputed(history: &History, column: ColumnIndex, read: &Row, found: &TimedRow) -> bool {
+    let entry = history.entry.as_ref();
+    let Some(Some(written)) = entry.and_then(|entry| entry.written(column)) else { return false };
+    let Some(cell) = &found.row.cells[column] else { return true };
+    let read = read.cells[column].as_ref();
+    let is_twice = |read: &Bytes| list::has_later(cell, &found.times[column], history.t, read);
+    !list::has_all(cell, written) || read.is_some_and(is_twice)
+}
+
 /// The cells of the survivor's row that hide what the policies make of them and of what the sources held.
 fn overtaken(
     table: &Table,
@@ -305,7 +322,7 @@ fn overtaken(
     let sources = history.sources_before(table);
     let (source, first) = sources.first()?;
     let left = history.left(table);
-    let cells = table.computed().filter_map(|rule| {
+    let cells = table.computed().filter(|rule| !rule.unites_lists()).filter_map(|rule| {
         let column = rule.column;
         if rule.policy.adds() {
             return totals::hidden(table, history, &found, column, writes);

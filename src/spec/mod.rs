@@ -20,6 +20,7 @@ mod fault;
 mod fields;
 mod find;
 mod fits;
+mod lists;
 mod mentions;
 mod names;
 mod policy;
@@ -49,7 +50,7 @@ pub(crate) use raw::ColumnPath;
 pub use raw::RawSpec;
 
 use crate::model::{
-    AccountId, AccountType, Cell, Change, ColumnIndex, CqlType, Order, Row, Scope, TableIndex,
+    AccountId, AccountType, Cell, ColumnIndex, CqlType, Order, Row, Scope, TableIndex,
 };
 
 /// A specification, checked against the live schema.
@@ -186,7 +187,7 @@ impl Spec {
 }
 
 impl Column {
-    /// Whether it is a map, set or list that is not frozen: its elements have write times of their own.
+    /// Whether it is a map, set, list or user-defined type that is not frozen: its elements have write times of their own.
     pub fn is_multi_cell(&self) -> bool {
         self.cql_type.has_elements()
     }
@@ -314,31 +315,17 @@ impl Table {
     }
 
     /// The policies whose outcome is one value, made of those of both accounts: a write of the application, which knows only
-    /// one of these, may hide it.
+    /// one of these, may hide it, or an element of a list be in it twice. What else has elements is hidden by none but
+    /// another whole value.
     pub(crate) fn computed(&self) -> impl Iterator<Item = &Survivorship> {
-        let rules = self.survivorship.iter();
-        rules.filter(|rule| rule.policy.is_computed() && !rule.joins_elements())
+        let has_elements = |rule: &Survivorship| rule.cql_type.has_elements();
+        let rules = self.survivorship.iter().filter(|rule| rule.policy.is_computed());
+        rules.filter(move |rule| rule.unites_lists() || !has_elements(rule))
     }
 
     /// The columns in which values of several accounts are added up.
     pub(crate) fn sums(&self) -> impl Iterator<Item = ColumnIndex> {
         self.survivorship.iter().filter(|rule| rule.policy.adds()).map(|rule| rule.column)
-    }
-
-    /// The columns that are lists and not frozen.
-    pub(crate) fn lists(&self) -> impl Iterator<Item = ColumnIndex> {
-        let columns = self.columns.iter().enumerate();
-        columns.filter(|(_, column)| column.cql_type.is_list()).map(|(index, _)| index)
-    }
-
-    /// The lists of a row that are not frozen: what an insert leaves out.
-    pub(crate) fn lists_of(&self, row: &Row) -> impl Iterator<Item = (ColumnIndex, Bytes)> {
-        self.lists().filter_map(|column| Some((column, row.cells.get(column)?.clone()?)))
-    }
-
-    /// What writes the lists of a row, to the row of this key.
-    pub(crate) fn set_lists(&self, key: &[Bytes], row: &Row) -> impl Iterator<Item = Change> {
-        self.lists_of(row).map(|(column, value)| Change::set_list(key.to_vec(), column, value))
     }
 
     /// Where rows hold the value of the column that is called so, case-sensitively.
@@ -376,10 +363,15 @@ fn bytes(cell: &Cell) -> &[u8] {
 }
 
 impl Survivorship {
-    /// Whether it is about the elements of a map or set, which are written one by one: no write hides what was combined,
-    /// unless it replaces all of them.
+    /// Whether it is about the elements of a collection: no write hides what was combined, unless it replaces all of them.
     pub fn joins_elements(&self) -> bool {
-        self.cql_type.collection().is_some()
+        self.policy.joins_elements()
+    }
+
+    /// Whether it is about the elements of lists: an element that is written later than the list was read as of stays beside
+    /// those that are written then.
+    pub(crate) fn unites_lists(&self) -> bool {
+        self.policy.joins_elements() && self.cql_type.is_list()
     }
 
     /// The policy and the type of a map's entries, where it is about those one by one.

@@ -73,10 +73,6 @@ impl ColumnSchema {
         }
         Some(match &self.cql_type {
             CqlType::Counter => "is a counter: adding to it twice cannot be told from adding once",
-            CqlType::Udt(_) => {
-                "is of a user-defined type that is not frozen: its fields have write times of their own, which are not \
-                 told apart here"
-            }
             CqlType::Class(_) => {
                 "is of a type that is known by its class alone: what its values mean is not known here"
             }

@@ -180,8 +180,10 @@ impl Key<'_> {
             }
         }
         let expires = |column| self.survivor_expires(column);
-        let update = |set| Change::update_until(key.clone(), set, expires);
-        changes.extend(by_time.into_iter().map(|(t, set)| (t, update(set))));
+        changes.extend(by_time.into_iter().flat_map(|(t, set)| {
+            let updates = self.table.updates(&key, set.into_iter(), expires);
+            updates.into_iter().map(move |change| (t, change))
+        }));
         changes
     }
 

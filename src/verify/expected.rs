@@ -74,13 +74,19 @@ impl Expected {
             let kept = match (is_copy, rule) {
                 (true, rule) => {
                     let rule = rule.filter(|rule| !rule.policy.adds() && rule.policy.is_computed());
+                    let rule = rule.filter(|rule| !rule.cql_type.has_elements());
                     of_copy(table, history, column, rule)
                 }
                 // It has one column, and that was written.
                 (false, _) if table.is_mention() => of_copy(table, history, column, None),
                 (false, Some(rule)) if rule.policy.adds() => left(table, history, column)?,
                 (false, Some(rule)) if !rule.policy.is_computed() => left(table, history, column)?,
-                (false, Some(rule)) if rule.joins_elements() => added(history, rule)?,
+                (false, Some(rule)) if rule.joins_elements() && !rule.unites_lists() => {
+                    added(history, rule)?
+                }
+                (false, Some(rule)) if rule.cql_type.has_elements() => {
+                    left(table, history, column)?
+                }
                 (false, Some(rule)) => of_own(history, rule),
                 (false, None) if is_replaced(column) => {
                     match of_copy(table, history, column, None) {

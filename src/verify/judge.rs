@@ -250,8 +250,7 @@ fn value(
     cell: &Cell,
     times: &WriteTimes,
 ) -> Option<Judgement> {
-    let is_same = |(cell, kept): (&Bytes, &Bytes)| cql_type.is_same(cell, kept);
-    if cell.as_ref() == kept || cell.as_ref().zip(kept).is_some_and(is_same) {
+    if cql_type.is_same_cell(cell, &kept.cloned()) {
         return None;
     }
     let at = times.latest();

@@ -301,12 +301,12 @@ fn a_type_that_gets_a_field_and_a_table_that_gets_an_index_hinder_nothing() {
     let cql = |statement: String| world.cql(&statement.replace("KS", &world.keyspace));
     cql("CREATE TYPE KS.address (street text, town text)".into());
     cql("CREATE TABLE KS.addresses (userid text, kind text, at frozen<address>, others map<text, frozen<address>>, \
-         PRIMARY KEY (userid, kind))"
+         open address, PRIMARY KEY (userid, kind))"
         .into());
     let set = |user: &str, n: usize, field: &str| {
         cql(format!(
-            "UPDATE KS.addresses SET at = {{street: 's{n}', town: 't'{field}}}, others = {{'x': {{street: 'o{n}'}}}} \
-             WHERE userid = '{user}' AND kind = 'home'"
+            "UPDATE KS.addresses SET at = {{street: 's{n}', town: 't'{field}}}, others = {{'x': {{street: 'o{n}'}}}}, \
+             open = {{town: 'u{n}'}} WHERE userid = '{user}' AND kind = 'home'"
         ));
     };
     let mut pairs = "from,to\n".to_owned();
@@ -315,14 +315,15 @@ fn a_type_that_gets_a_field_and_a_table_that_gets_an_index_hinder_nothing() {
         pairs += &format!("from-{n}.,to-{n}.\n");
     }
     let rows = || {
-        let rows = world.rows("SELECT userid, toJson(at), toJson(others) FROM addresses");
+        let rows =
+            world.rows("SELECT userid, toJson(at), toJson(others), toJson(open) FROM addresses");
         let json = |cell: &Option<Value>| {
             let text = cell.as_ref().and_then(Value::as_str).expect("it is text");
             without_nulls(serde_json::from_str(text).expect("it is JSON")).to_string()
         };
         let row = |row: Vec<Option<Value>>| {
             let user = row[0].as_ref().and_then(Value::as_str).expect("a key").to_owned();
-            (user, json(&row[1]), json(&row[2]))
+            (user, json(&row[1]), json(&row[2]), json(&row[3]))
         };
         let mut rows: Vec<_> = rows.into_iter().map(row).collect();
         rows.sort();
@@ -359,4 +360,57 @@ fn a_type_that_gets_a_field_and_a_table_that_gets_an_index_hinder_nothing() {
     assert!(cells.len() == 1 && cells[0].contains("to-4."), "{conflicts}\n{undone}");
     command(&world, "undo", &run).flag("--force").run().exits(0);
     assert_eq!(rows(), before);
+}
+
+/// What is written field by field is written by the fields that there were: a further one stops the run, and the next
+/// session takes it along.
+#[test]
+fn a_field_that_is_written_by_itself_is_taken_along_by_the_next_session() {
+    let world = World::empty("further_fields");
+    let cql = |statement: &str| world.cql(&statement.replace("KS", &world.keyspace));
+    cql("CREATE TYPE KS.address (street text, town text)");
+    cql("CREATE TABLE KS.addresses (userid text PRIMARY KEY, open address)");
+    let set = |user: &str, field: &str| {
+        cql(&format!("UPDATE KS.addresses SET open.{field} WHERE userid = '{user}'"));
+    };
+    let of = |account: &str| {
+        let query = format!("SELECT toJson(open) FROM addresses WHERE userid = '{account}'");
+        let rows = world.rows(&query);
+        rows.first().and_then(|row| row[0].as_ref()?.as_str().map(str::to_owned))
+    };
+    let mut pairs = "from,to\n".to_owned();
+    for n in 0..PAIRS {
+        set(&format!("from-{n}."), &format!("street = 's{n}'"));
+        set(&format!("to-{n}."), &format!("town = 't{n}'"));
+        pairs += &format!("from-{n}.,to-{n}.\n");
+    }
+    let proxy = Proxy::new(&world.addresses.hosts);
+    let spec = ADDRESSES.replace("\"keep-target\"", "{ open = \"union\" }");
+    let (spec, pairs) = (world.file("addresses.toml", spec), world.file("pairs.csv", pairs));
+    let run = world.run_dir();
+    let apply = world.apply(&pairs, &run).without("--brokers").without("--topic");
+    let apply = apply.with("--spec", &spec).flag("--no-events");
+    let running = apply.with("--hosts", &proxy.hosts).with("--rate", SLOWLY).start();
+    wait_until("a few groups are done", || of("to-9.").is_some_and(|both| both.contains("s9")));
+    cql("ALTER TYPE KS.address ADD zip int");
+    (0..PAIRS).for_each(|n| set(&format!("from-{n}."), &format!("zip = {n}")));
+    Call::new(&["control", run.to_str().expect("UTF-8"), "rate", "none"]).run().exits(0);
+    let finished = running.wait().exits(1);
+    // It is the sweep that writes fields by themselves.
+    assert_eq!(finished.json()["groups"]["failed"], 0, "{finished}");
+    finished.names("has got a field since this command began");
+
+    command(&world, "resume", &run).run().exits(0);
+    for n in 0..PAIRS {
+        let all = format!("{{\"street\": \"s{n}\", \"town\": \"t{n}\", \"zip\": {n}}}");
+        assert_eq!((of(&format!("from-{n}.")), of(&format!("to-{n}."))), (None, Some(all)));
+    }
+    command(&world, "verify", &run).run().exits(0);
+    command(&world, "undo", &run).run().exits(0);
+    for n in 0..PAIRS {
+        let source = format!("{{\"street\": \"s{n}\", \"town\": null, \"zip\": {n}}}");
+        let own = format!("{{\"street\": null, \"town\": \"t{n}\", \"zip\": null}}");
+        let found = (of(&format!("from-{n}.")), of(&format!("to-{n}.")));
+        assert_eq!(found, (Some(source), Some(own)));
+    }
 }

@@ -66,11 +66,26 @@ fn every_command(version: &'static str) {
     let [commands, elements, written] =
         ["old_commands", "old_elements", "old_writers"].map(|name| older.world(name));
     merged_resumed_verified_and_taken_back(&commands);
+    a_union_of_lists_is_refused(&commands);
     // Writers wait most of the time.
     std::thread::scope(|scope| {
         scope.spawn(|| late_elements_are_taken_or_listed(&elements));
         writers::nothing_is_lost(written, 6, Duration::from_millis(5));
     });
+}
+
+/// What needs the write times of elements is refused by name, and nothing is written.
+fn a_union_of_lists_is_refused(world: &World) {
+    world.schema(&format!(
+        "CREATE TABLE {}.noted (userid text PRIMARY KEY, notes list<text>)",
+        world.keyspace
+    ));
+    let spec = "name = \"noted\"\n[[table]]\nname = \"noted\"\naccount = \"userid\"\nfind = \"partition\"\n\
+                on_conflict = { notes = \"union\" }\n";
+    let (spec, pairs) = (world.file("noted.toml", spec), world.file("noted.csv", "from,to\na,b\n"));
+    let apply = world.apply(&pairs, &world.run_dir()).without("--topic").without("--brokers");
+    let refused = apply.with("--spec", &spec).flag("--no-events").run().exits(1);
+    refused.names("the list noted.notes").names("Nothing was written");
 }
 
 /// plan --inspect, apply with a kill, resume, verify, lookup, runs, undo with a kill.

@@ -142,7 +142,6 @@ fn policies_have_to_fit() {
 
 #[test]
 fn what_cannot_be_replayed_is_refused() {
-    check_schema_refused(add("address", ColumnKind::Regular), &["extra", "user-defined type"]);
     check_schema_refused(add("counter", ColumnKind::Regular), &["extra", "counter"]);
     check_schema_refused(add("int", ColumnKind::Static), &["extra", "static"]);
     let with_ttl = |schema: &mut Schema| {

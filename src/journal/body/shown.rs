@@ -180,6 +180,8 @@ fn of_element(table: &TableLayout, column: ColumnIndex) -> [CqlType; 2] {
         CqlType::Set(of) => [*of, CqlType::Blob],
         CqlType::List(of) => [CqlType::TimeUuid, *of],
         CqlType::Map(key, value) => [*key, *value],
+        // Which field it is, from 0.
+        CqlType::Udt(_) => [CqlType::Int, CqlType::Blob],
         _ => [CqlType::Blob, CqlType::Blob],
     }
 }

@@ -61,7 +61,7 @@ fn tables_are_found_by_the_account_and_through_each_other() {
     let unbroken = unbroken.replace(" Found", "\n# Found");
     for line in [
         "status = \"keep-target\" # int: or \"max\", \"min\", \"first\", \"keep-source\", \"sum\"",
-        "tags = \"union\" # set<text>: or \"keep-target\"",
+        "tags = \"union\" # set<text>: or \"keep-target\", \"first\", \"keep-source\"",
         "# The primary key of own is (userid, courseid, tenant); accounts are of type text.",
         "# Found by the account itself.",
         "find = { partitions_from = \"own.courseid\" }",
@@ -97,25 +97,27 @@ fn what_cannot_be_merged_stands_there_with_the_reason() {
     let (text, spec) = drafted(&[
         "own(userid|courseid)",
         "counts(userid|courseid|n:counter)",
-        "fields(userid|courseid|l:address;m:address)",
+        "fields(userid|courseid|l:address;m:frozen<address>)",
+        "timed(userid|courseid|d:'org.DateType')",
         "follows(userid|user_id)",
         "mentions(id||userid;user_id)",
         "numbered(userid:int|x)",
         "lost(day:date;kind|userid)",
         "shared(userid|x||s:int)",
     ]);
-    assert_eq!(names(&spec), ["lost", "mentions", "own", "mentions"], "each mention is one");
-    assert!(spec.tables[0].locator.is_scanned, "nothing leads there");
+    let merged = ["fields", "lost", "mentions", "own", "mentions"];
+    assert_eq!(names(&spec), merged, "each mention is one");
+    assert!(spec.tables[1].locator.is_scanned, "nothing leads there");
     assert!(spec.tables.iter().any(|table| table.is_mention()), "{text}");
     let flat = text.replace("\n# ", " ");
     for reason in [
         "Not merged: table counts: column n is a counter",
-        "Not merged: table fields: column l is of a user-defined type",
-        "Not merged: table fields: column m is of a user-defined type",
+        "l = \"keep-target\" # address",
+        "Not merged: table timed: column d is of a type that is known by its class alone",
         "Not merged: table follows: its key names accounts in userid and user_id",
-        "Not merged: table numbered: its account column is of type int, but that of own is of type text",
+        "Not merged: table numbered: its account column is of type int, but that of fields is of type text",
         "Nothing that is found has rows which name day and kind.",
-        "of a fitting type are own.courseid",
+        "of a fitting type are fields.courseid",
         "Not merged: table shared: column s is static",
     ] {
         assert!(flat.contains(reason), "{reason}\nis not in\n{text}");

@@ -30,6 +30,10 @@ impl Policy for Each {
         format!("of each entry of {column} {}", self.of_entries.outcome("value"))
     }
 
+    fn joins_elements(&self) -> bool {
+        true
+    }
+
     fn wants(&self, of: &CqlType) -> Option<&'static str> {
         match of.entry_value() {
             None => Some("a map that is not frozen"),

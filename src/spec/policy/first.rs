@@ -18,8 +18,8 @@ impl Policy for First {
         format!("a source's {column} where it has none")
     }
 
-    fn wants(&self, of: &CqlType) -> Option<&'static str> {
-        of.has_elements().then_some("a type that is written as one value")
+    fn wants(&self, _: &CqlType) -> Option<&'static str> {
+        None
     }
 
     fn combine(&self, _: &CqlType, kept: &Cell, offered: &Cell) -> Option<Bytes> {
@@ -67,10 +67,11 @@ mod tests {
     }
 
     #[test]
-    fn it_needs_a_value_that_is_written_whole() {
-        for of in ["blob", "uuid", "duration", "frozen<map<text, int>>"] {
+    fn it_takes_values_of_any_type_as_a_whole() {
+        for of in ["blob", "frozen<list<int>>", "map<text, int>", "list<int>", "address"] {
             assert_eq!(First.wants(&CqlType::parse(of)), None, "{of}");
         }
-        assert!(First.wants(&CqlType::parse("map<text, int>")).is_some());
+        assert_eq!(First.late_element(&None, None, 7), Some(7));
+        assert_eq!(First.late_element(&int(1), None, 7), None, "the survivor has elements");
     }
 }

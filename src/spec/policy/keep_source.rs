@@ -26,8 +26,8 @@ impl Policy for KeepSource {
         false
     }
 
-    fn wants(&self, of: &CqlType) -> Option<&'static str> {
-        of.has_elements().then_some("a type that is written as one value")
+    fn wants(&self, _: &CqlType) -> Option<&'static str> {
+        None
     }
 
     /// Of values alone: that a cell gives way to null is for whoever has a source's whole row.
@@ -37,6 +37,15 @@ impl Policy for KeepSource {
 
     fn late(&self, _: &CqlType, own: Dated<'_>, late: Dated<'_>) -> Option<TimestampUs> {
         late.t.filter(|t| own.t.is_none_or(|own| own < *t))
+    }
+
+    fn late_element(
+        &self,
+        _: &Cell,
+        known: Option<TimestampUs>,
+        t: TimestampUs,
+    ) -> Option<TimestampUs> {
+        known.is_none_or(|known| known < t).then_some(t)
     }
 }
 
@@ -76,13 +85,12 @@ mod tests {
     }
 
     #[test]
-    fn it_is_about_values_that_are_written_whole() {
-        for of in ["int", "blob", "uuid", "duration", "frozen<map<text, int>>"] {
+    fn it_takes_values_of_any_type_as_a_whole() {
+        for of in ["int", "frozen<list<int>>", "map<text, int>", "list<int>", "address"] {
             assert_eq!(KeepSource.wants(&CqlType::parse(of)), None, "{of}");
         }
-        for of in ["map<text, int>", "set<int>", "list<int>"] {
-            assert!(KeepSource.wants(&CqlType::parse(of)).is_some(), "{of}");
-        }
+        let late = |known| KeepSource.late_element(&int(1), known, 7);
+        assert_eq!([late(None), late(Some(6)), late(Some(7))], [Some(7), Some(7), None]);
         assert!(each(parse("keep-source").unwrap()).is_err());
     }
 }

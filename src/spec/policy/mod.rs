@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::model::{Cell, CqlType, TimestampUs};
+use crate::model::{Cell, Collection, CqlType, TimestampUs};
 
 /// Every policy that a name alone says.
 static ALL: [fn() -> Arc<dyn Policy>; 7] = [
@@ -58,6 +58,11 @@ pub(crate) trait Policy: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether it is about the elements of a map or set one by one, and not about the value as a whole.
+    fn joins_elements(&self) -> bool {
+        false
+    }
+
     /// The policy of a map's entries, where it is about those one by one.
     fn of_entries(&self) -> Option<&dyn Policy> {
         None
@@ -76,6 +81,17 @@ pub(crate) trait Policy: fmt::Debug + Send + Sync {
         self.combine(of, own.value, late.value)?;
         let t = late.t?;
         Some(own.t.map_or(t, |known| t.max(known + 1)))
+    }
+
+    /// The same of an element that was written late, at `t`, where it takes values as a whole: the survivor held `own`, and
+    /// an element of the same key from `known`, as far as that is told.
+    fn late_element(
+        &self,
+        own: &Cell,
+        _known: Option<TimestampUs>,
+        t: TimestampUs,
+    ) -> Option<TimestampUs> {
+        own.is_none().then_some(t)
     }
 
     /// What it means that a value is found where the merge has left another.
@@ -178,9 +194,10 @@ pub(super) fn fitting(of: &CqlType) -> impl Iterator<Item = Arc<dyn Policy>> {
     ALL.iter().map(|policy| policy()).filter(|policy| policy.wants(of).is_none())
 }
 
-/// The policy by which no element of a value of this type is lost; none where the value stays with the row that it is of.
+/// The policy by which no element of a value of this type is lost; none where the value stays with the row that it is of, as
+/// one of fields does, which mean something together.
 pub(super) fn careful(of: &CqlType) -> Option<Arc<dyn Policy>> {
-    of.collection()?;
+    of.collection().filter(|of| *of != Collection::Fields)?;
     fitting(of).find(|policy| policy.name() == "union")
 }
 

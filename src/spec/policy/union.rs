@@ -1,9 +1,10 @@
-//! `union`: the elements of both; where both have an entry of a map, the survivor's stays.
+//! `union`: the elements of both; where both have an entry of a map, or a field of a user-defined type, the survivor's stays.
+//! Of lists the survivor's elements come first, then those of the source that it lacks, counted one by one.
 
 use bytes::Bytes;
 
 use super::Policy;
-use crate::model::{Cell, CqlType, Elements};
+use crate::model::{Cell, CqlType, Elements, list};
 
 /// The elements of both.
 #[derive(Debug)]
@@ -18,11 +19,20 @@ impl Policy for Union {
         format!("the {column} of both")
     }
 
+    fn joins_elements(&self) -> bool {
+        true
+    }
+
     fn wants(&self, of: &CqlType) -> Option<&'static str> {
-        of.collection().is_none().then_some("a set or map that is not frozen")
+        (!of.has_elements()).then_some("a collection or user-defined type that is not frozen")
     }
 
     fn combine(&self, of: &CqlType, kept: &Cell, offered: &Cell) -> Option<Bytes> {
+        if of.is_list() {
+            let (own, more) = (kept.as_ref(), offered.as_ref()?);
+            let all = own.map_or_else(|| more.clone(), |own| list::united(own, Some(more)));
+            return (own != Some(&all)).then_some(all);
+        }
         let split = |cell: &Cell| of.collection()?.split(cell.as_ref()?);
         let mut all: Elements = split(kept).unwrap_or_default();
         let before = all.len();
@@ -79,6 +89,27 @@ mod tests {
     }
 
     #[test]
+    fn of_lists_the_survivors_elements_come_first() {
+        let list = CqlType::parse("list<text>");
+        let all = Union.combine(&list, &set(&["b", "a", "b"]), &set(&["c", "a", "a"]));
+        assert_eq!(all, set(&["b", "a", "b", "c", "a"]));
+        assert_eq!(Union.combine(&list, &all, &set(&["c", "a", "a"])), None, "once more");
+        assert_eq!(Union.combine(&list, &None, &set(&["a", "a"])), set(&["a", "a"]));
+        assert_eq!(Union.combine(&list, &all, &None), None);
+    }
+
+    #[test]
+    fn of_fields_those_that_the_survivor_lacks_are_the_source_s() {
+        let address = CqlType::parse("address");
+        let cell = |value: &'static [u8]| Some(Bytes::from_static(value));
+        let own = cell(b"\xff\xff\xff\xff\0\0\0\x01t");
+        let other = cell(b"\0\0\0\x01s\0\0\0\x01u\xff\xff\xff\xff");
+        let both = Union.combine(&address, &own, &other);
+        assert_eq!(both, cell(b"\0\0\0\x01s\0\0\0\x01t"));
+        assert_eq!(Union.combine(&address, &both, &other), None, "once more");
+    }
+
+    #[test]
     fn what_was_added_and_is_gone_is_worse_and_more_is_better() {
         let (left, less) = (set(&["a", "b"]), set(&["a"]));
         assert_eq!(Union.check(&sets(), &left, &less), Standing::Worse);
@@ -97,10 +128,10 @@ mod tests {
 
     #[test]
     fn it_needs_elements() {
-        for of in ["set<int>", "map<text, frozen<list<int>>>"] {
+        for of in ["set<int>", "map<text, frozen<list<int>>>", "address", "list<int>"] {
             assert_eq!(Union.wants(&CqlType::parse(of)), None, "{of}");
         }
-        for of in ["text", "frozen<set<int>>", "list<int>"] {
+        for of in ["text", "frozen<set<int>>", "frozen<list<int>>", "frozen<address>"] {
             assert!(Union.wants(&CqlType::parse(of)).is_some(), "{of}");
         }
     }

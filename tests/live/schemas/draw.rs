@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::values::{DATES, FROZEN, NUMBERS, ORDERED, UNORDERED, pool, rank, rank_of_date};
+use super::values::{DATES, FIELDS, FROZEN, NUMBERS, ORDERED, UNORDERED, pool, rank, rank_of_date};
 use crate::data::Random;
 
 /// The types of accounts.
@@ -18,6 +18,8 @@ pub(super) enum Type {
     Set(&'static str),
     Map(&'static str, &'static str),
     List(&'static str),
+    /// A user-defined type that is not frozen: its fields are as the entries of a map.
+    Fields(&'static str),
 }
 
 pub(super) const ACCOUNT: Type = Type::One("account");
@@ -234,6 +236,7 @@ impl Type {
             Self::Set(of) => format!("set<{}>", one(of)),
             Self::Map(key, value) => format!("map<{}, {}>", one(key), one(value)),
             Self::List(of) => format!("list<{}>", one(of)),
+            Self::Fields(of) => (*of).to_owned(),
         }
     }
 
@@ -286,6 +289,8 @@ pub(super) fn spec(tables: &[Table]) -> String {
 /// Draws tables.
 pub(super) struct Draw<'a> {
     pub(super) random: &'a mut Random,
+    /// Whether the server tells when elements of lists were written.
+    pub(super) dates_lists: bool,
     pub(super) prefix: String,
     pub(super) tables: Vec<Table>,
 }
@@ -355,6 +360,7 @@ impl Draw<'_> {
         let values = match &of {
             Type::One("account") => Vec::new(),
             Type::One(of) | Type::Set(of) | Type::List(of) | Type::Map(of, _) => self.some(of),
+            Type::Fields(_) => FIELDS.iter().map(|(name, _)| *name).collect(),
         };
         Column { name: name.to_owned(), of, values }
     }
@@ -554,7 +560,9 @@ impl Draw<'_> {
             if table.mentions.contains(&at) || self.random.chance(25) {
                 continue;
             }
-            let policies = policies(&table.columns[at].of, table.carries_ttls);
+            let mut policies = policies(&table.columns[at].of, table.carries_ttls);
+            let is_list = matches!(table.columns[at].of, Type::List(_));
+            policies.retain(|policy| self.dates_lists || !is_list || *policy != Policy::Union);
             let policy = *self.random.one_of(&policies);
             table.policies.push((at, policy));
             if matches!(policy, Policy::Later | Policy::Earlier) {
@@ -576,7 +584,8 @@ impl Draw<'_> {
             "timestamp",
             "frozen<tuple<int, text>>",
         ];
-        match self.random.below(12) {
+        match self.random.below(13) {
+            12 if !is_whole => Type::Fields("pair"),
             0 => Type::One("duration"),
             1 => Type::One(self.one(UNORDERED)),
             2 => Type::One(self.one(FROZEN)),
@@ -621,14 +630,16 @@ fn policies(of: &Type, carries_ttls: bool) -> Vec<Policy> {
                 policies.extend([Policy::Sum, Policy::Sum]);
             }
         }
-        Type::Set(_) => policies.extend([Policy::Union, Policy::Union]),
+        Type::Set(_) => policies.extend([Policy::Union, Policy::First, Policy::KeepSource]),
         Type::Map(_, of) => {
             policies.extend([Policy::Union, Policy::EachFirst]);
+            policies.extend([Policy::First, Policy::KeepSource]);
             if ORDERED.contains(of) {
                 policies.extend([Policy::EachMax, Policy::EachMin]);
             }
         }
-        Type::List(_) => {}
+        Type::Fields(_) => policies.extend([Policy::Union, Policy::First, Policy::KeepSource]),
+        Type::List(_) => policies.extend([Policy::Union, Policy::First, Policy::KeepSource]),
     }
     policies
 }

@@ -4,6 +4,7 @@
 //! `TRIBUTARY_TEST_SEED=N TRIBUTARY_TEST_WORLDS=M` draws M worlds from the N-th on.
 
 mod draw;
+mod events;
 mod model;
 mod rows;
 mod values;
@@ -15,9 +16,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::data::Random;
 use crate::model::{Group, Line, resolve};
 use crate::process::{Call, Finished};
-use crate::world::{World, to_csv};
+use crate::world::{World, runtime, to_csv};
 
 use draw::{ACCOUNTS, Draw, Policy, Table};
+use events::Announced;
 use model::Model;
 
 /// A world of drawn tables in a keyspace that has others beside it.
@@ -28,6 +30,8 @@ struct Scene<'a> {
     tables: Vec<Table>,
     /// The one table, whose key names two accounts, as it is merged by each.
     halves: Option<[Table; 2]>,
+    /// What is announced, and of which table.
+    event: Option<Announced>,
     lines: Vec<Line>,
     groups: Vec<Group>,
     /// All accounts, as literals: sources and survivors, then others.
@@ -44,7 +48,7 @@ fn described(scene: &Scene<'_>) -> String {
     format!(
         "{}\n{}\n{}",
         tables.join("\n"),
-        draw::spec(&scene.tables),
+        scene.written(),
         String::from_utf8_lossy(&to_csv(&scene.lines))
     )
 }
@@ -54,7 +58,8 @@ impl<'a> Scene<'a> {
         let mut random = Random::new(seed.wrapping_mul(0x9E37_79B9).wrapping_add(77));
         let account = *random.one_of(&ACCOUNTS);
         let is_followed = random.chance(12);
-        let draw = Draw { random: &mut random, prefix: format!("t{seed}"), tables: Vec::new() };
+        let (dates_lists, prefix) = (dates_elements(world), format!("t{seed}"));
+        let draw = Draw { random: &mut random, dates_lists, prefix, tables: Vec::new() };
         let (tables, halves) = match is_followed {
             true => {
                 let halves = draw.followers();
@@ -63,7 +68,7 @@ impl<'a> Scene<'a> {
             false => (draw.tables(), None),
         };
         let mut scene = Self {
-            spec: world.file(&format!("{seed}.toml"), draw::spec(&tables)),
+            spec: PathBuf::new(),
             pairs: PathBuf::new(),
             run: world.run_dir(),
             world,
@@ -71,11 +76,16 @@ impl<'a> Scene<'a> {
             account,
             tables,
             halves,
+            event: None,
             lines: Vec::new(),
             groups: Vec::new(),
             accounts: Vec::new(),
         };
         scene.draw_pairs();
+        if scene.halves.is_none() {
+            scene.event = scene.draw_event();
+        }
+        scene.spec = world.file(&format!("{seed}.toml"), scene.written());
         scene.pairs = world.file(&format!("{seed}.csv"), to_csv(&scene.lines));
         for table in &scene.tables {
             world.schema(&table.create(&world.keyspace, account));
@@ -149,6 +159,12 @@ impl<'a> Scene<'a> {
         }
     }
 
+    /// The specification.
+    fn written(&self) -> String {
+        let event = self.event.as_ref().map(|event| event.spec(&self.tables));
+        draw::spec(&self.tables) + &event.unwrap_or_default()
+    }
+
     fn has(&self, policy: Policy) -> bool {
         self.tables.iter().any(|table| table.policies.iter().any(|(_, known)| *known == policy))
     }
@@ -156,6 +172,12 @@ impl<'a> Scene<'a> {
     fn call(&self, command: &str) -> Call {
         self.world.over(command, &self.run)
     }
+}
+
+/// Whether the server tells when elements were written.
+fn dates_elements(world: &World) -> bool {
+    let asked = world.session().query_unpaged("SELECT WRITETIME(tokens) FROM system.local", ());
+    runtime().block_on(asked).is_ok()
 }
 
 /// Dies at a named step, if it gets there; gives what came of it.
@@ -253,9 +275,10 @@ fn merged_killed_swept_compared_and_undone(scene: &mut Scene<'_>) {
     let model = Model { tables: &tables, groups: &groups, before: &before, scans };
     let mut expected = model.merge();
 
-    let mut apply =
-        scene.world.apply(&scene.pairs, &scene.run).without("--topic").without("--brokers");
-    apply = apply.with("--spec", &scene.spec);
+    let mut apply = scene.world.apply(&scene.pairs, &scene.run).with("--spec", &scene.spec);
+    if scene.event.is_none() {
+        apply = apply.without("--topic").without("--brokers");
+    }
     if scans {
         apply = apply.with("--discover", "scan");
     }
@@ -268,6 +291,9 @@ fn merged_killed_swept_compared_and_undone(scene: &mut Scene<'_>) {
     let merged = merged(scene, apply);
     scene.assert_rows("merged", &expected.rows, true);
     scene.assert_tallies(&merged.json()["tables"], &expected);
+    if let Some(event) = &scene.event {
+        scene.assert_events(event, &before, &expected);
+    }
     scene.call("verify").run().exits(0);
 
     let mut late = Vec::new();

@@ -52,6 +52,8 @@ pub(super) struct Outcome {
     pub(super) tallies: Vec<Tally>,
     /// The keys of the sources' rows that were found, by table.
     pub(super) found: Vec<Vec<Key>>,
+    /// The keys of the survivors' rows that changed, by table.
+    pub(super) changed: Vec<BTreeSet<Key>>,
     /// Rows that are left on their sources, and listed.
     pub(super) left: usize,
 }
@@ -80,6 +82,7 @@ impl Model<'_> {
             rows: self.before.to_vec(),
             tallies: vec![Tally::default(); self.tables.len()],
             found: vec![Vec::new(); self.tables.len()],
+            changed: vec![BTreeSet::new(); self.tables.len()],
             left: 0,
         };
         for group in self.groups {
@@ -180,10 +183,14 @@ impl Model<'_> {
             }
             None => {
                 tally.copied += 1;
+                outcome.changed[at].insert(to.clone());
                 outcome.rows[at].insert(to, offered);
             }
             Some(kept) => match combine(table, kept, &offered) {
-                true => tally.merged += 1,
+                true => {
+                    tally.merged += 1;
+                    outcome.changed[at].insert(to);
+                }
                 false => tally.unchanged += 1,
             },
         }
@@ -387,9 +394,9 @@ fn combine_cell(
         return true;
     };
     if policy == Policy::KeepSource {
-        let is_changed = own != offered;
-        own.clone_from(offered);
-        return is_changed;
+        let before = own.clone();
+        join(kept, column, offered);
+        return kept.get(&column) != Some(&before);
     }
     let lasts_longer = match (own.expires, offered.expires) {
         (Some(own), Some(offered)) => offered > own,
@@ -429,7 +436,22 @@ fn combine_cell(
             let total = values::sum(of, known, value);
             let is_changed = total != *known;
             *known = total;
+            if is_changed {
+                // It is written anew.
+                own.expires = None;
+            }
             is_changed
+        }
+        (Policy::Union, Value::List(known), Value::List(added)) => {
+            // Counted one by one: what is there once stands for one.
+            let (before, mut unmatched) = (known.len(), known.clone());
+            for element in added {
+                match unmatched.iter().position(|one| one == element) {
+                    Some(at) => _ = unmatched.remove(at),
+                    None => known.push(element.clone()),
+                }
+            }
+            known.len() > before
         }
         (Policy::Union, Value::Set(known), Value::Set(added)) => {
             let before = known.len();

@@ -9,7 +9,7 @@ use scylla::value::{CqlValue, Row};
 use super::Scene;
 use super::draw::{ACCOUNT, Find, Part, Policy, Table, Type};
 use super::model::{Cell, Cells, Key, Late, Outcome, Rows, Value};
-use super::values::{literal, pool};
+use super::values::{FIELDS, literal, pool};
 use crate::model::Tally;
 use crate::world::runtime;
 
@@ -107,6 +107,13 @@ impl Scene<'_> {
             Type::List(_) => {
                 Value::List((0..some).map(|_| (*random.one_of(values)).to_owned()).collect())
             }
+            Type::Fields(_) => {
+                let fields = FIELDS.iter().filter(|_| random.chance(60)).collect::<Vec<_>>();
+                let field = |(name, of): &(&str, &str)| {
+                    ((*name).to_owned(), (*random.one_of(pool(of))).to_owned())
+                };
+                Value::Map(fields.into_iter().map(field).collect())
+            }
         };
         let is_nothing = match &value {
             Value::One(_) => false,
@@ -173,14 +180,16 @@ impl Scene<'_> {
                 true => format!(" USING TTL {ttl}"),
                 false => String::new(),
             };
-            let value = match &cell.value {
-                Value::One(_) => shown_value(&cell.value),
-                several => format!("{name} + {}", shown_value(several)),
+            let set = match (&table.columns[*column].of, &cell.value) {
+                (Type::Fields(_), Value::Map(fields)) => {
+                    let set =
+                        fields.iter().map(|(field, value)| format!("{name}.{field} = {value}"));
+                    set.collect::<Vec<_>>().join(", ")
+                }
+                (_, Value::One(value)) => format!("{name} = {value}"),
+                (_, several) => format!("{name} = {name} + {}", shown_value(several)),
             };
-            format!(
-                "UPDATE {}.{}{using} SET {name} = {value} WHERE {keys}",
-                self.world.keyspace, table.name
-            )
+            format!("UPDATE {}.{}{using} SET {set} WHERE {keys}", self.world.keyspace, table.name)
         };
         cells.iter().map(update).collect()
     }
@@ -415,6 +424,10 @@ fn read(of: &Type, value: &CqlValue) -> Value {
         }
         (Type::List(_), CqlValue::List(values)) => {
             Value::List(values.iter().map(literal).collect())
+        }
+        (Type::Fields(_), CqlValue::UserDefinedType { fields, .. }) => {
+            let fields = fields.iter().filter_map(|(name, field)| Some((name, field.as_ref()?)));
+            Value::Map(fields.map(|(name, field)| (name.clone(), literal(field))).collect())
         }
         _ => Value::One(literal(value)),
     }

@@ -97,6 +97,9 @@ pub(super) const FROZEN: &[&str] = &[
     "frozen<pair>",
 ];
 
+/// The fields of the type `pair`, with their types.
+pub(super) const FIELDS: [(&str, &str); 2] = [("a", "int"), ("b", "text")];
+
 /// The sum as the type holds it.
 pub(super) fn sum(of: &str, one: &str, other: &str) -> String {
     let number = |value: &str| value.parse::<i128>().expect("a number");
