@@ -38,7 +38,7 @@ pub use clock::{Clocks, now_us};
 pub use cql::CqlType;
 pub(crate) use cql::hex;
 pub use elements::{Collection, Elements};
-pub use expiry::{Expiries, ExpiryS};
+pub use expiry::{Expiries, ExpiryS, Moments};
 pub use key::Scope;
 pub use list::Tries;
 pub(crate) use name::{quoted, written};

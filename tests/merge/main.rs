@@ -10,6 +10,7 @@ mod each;
 mod followers;
 mod higher;
 mod inspect;
+mod latest;
 mod left;
 mod lists;
 mod mentions;
