@@ -59,7 +59,7 @@ async fn carry_out(
     let planned = planned.of_part(part.as_ref().map(|of| of.part), &prepared)?;
     let past = Earlier { archive: ready.past.archive(), spec: ready.spec(), follow: *follow };
     let planned = planned.judged(past, input, &prepared, &mut stop).await?;
-    let Planned { plan, record, format, .. } = planned;
+    let Planned { plan, run_times, record, format, .. } = planned;
     let recorded = with_accounts(settings.recorded.clone(), format.accounts);
     let recorded = with_plan_of(recorded, part.as_ref());
     let record = RunRecord::new(id, "apply", started, record, recorded);
@@ -94,7 +94,9 @@ async fn carry_out(
     }
     let known = Known::default();
     let session = Session { run_dir, record, resumed: None, plan, known, settings, stop };
-    session.run(ready.with(Arc::new(journal))?, traces, console).await
+    let engine = ready.with(Arc::new(journal))?;
+    engine.context.know_run_times(run_times);
+    session.run(engine, traces, console).await
 }
 
 /// Of a journal that cannot be made: there is no run yet that could be resumed.

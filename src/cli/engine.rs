@@ -79,6 +79,28 @@ impl Merged {
 }
 
 impl Engine {
+    /// What this server does not tell, and what the register was not asked, where that matters to the specification.
+    pub(super) fn untold(&self) -> Option<String> {
+        let all: Vec<String> =
+            self.context.storage.untold().into_iter().chain(self.unasked()).collect();
+        (!all.is_empty()).then(|| all.join("; "))
+    }
+
+    /// What only the register tells, of a run without it.
+    pub(super) fn unasked(&self) -> Option<String> {
+        let by_time = self.context.spec.tables.iter().flat_map(|table| {
+            table.by_time().map(|column| format!("{}.{}", table.name, table.columns[column].name))
+        });
+        let columns: Vec<String> = by_time.collect();
+        (self.register.is_none() && !columns.is_empty()).then(|| {
+            format!(
+                "without the register nobody tells what earlier runs have written (--no-register): where the later write \
+                 survives ({}), what one has moved or given back counts as written when it did that",
+                columns.join(", ")
+            )
+        })
+    }
+
     /// Waits until the first group may be read, then runs all that are left to be done.
     pub(super) async fn merge(
         &self,

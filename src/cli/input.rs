@@ -12,7 +12,7 @@ use crate::model::{AccountType, Part};
 use crate::moment::Moment;
 use crate::pairs::{self, CopiedInput, Followed, Format, InputCopy, PairList, PairsError};
 use crate::plan::{self, Plan, Refusal};
-use crate::register::Archive;
+use crate::register::{Archive, RunTimes};
 use crate::run::{InputRecord, Prepared, RunDir, RunId, files};
 use crate::spec::Spec;
 
@@ -56,6 +56,8 @@ pub(super) struct Earlier<'a> {
 /// The pairs of a run, resolved.
 pub(super) struct Planned {
     pub(super) plan: Plan,
+    /// When runs have written to its accounts, as far as that is known.
+    pub(super) run_times: RunTimes,
     pub(super) record: InputRecord,
     /// How they were read.
     pub(super) format: Format,
@@ -100,7 +102,8 @@ pub(super) async fn plan(
         sha256: copy.sha256,
         bytes: copy.bytes,
     };
-    Ok(Planned { plan, record, format: settings.format.clone(), copy: copy.path })
+    let (run_times, format) = (RunTimes::default(), settings.format.clone());
+    Ok(Planned { plan, run_times, record, format, copy: copy.path })
 }
 
 impl Planned {
@@ -170,7 +173,7 @@ impl Planned {
             false => self.read_again(moved, settings, prepared, stop).await?,
         };
         let (plan, refusals) = register::judged(&lineage, planned.plan);
-        let planned = Self { plan, ..planned };
+        let planned = Self { plan, run_times: lineage.times().clone(), ..planned };
         if !refusals.is_empty() {
             planned.list_rejects(prepared)?;
             let refused = prepared.create(files::REFUSED)?;
@@ -188,7 +191,7 @@ impl Planned {
         prepared: &Prepared,
         stop: &mut watch::Receiver<bool>,
     ) -> Result<Self, Failure> {
-        let Self { plan, record, format, copy } = self;
+        let Self { plan, run_times, record, format, copy } = self;
         // It makes room for the next.
         drop(plan);
         let rejects = prepared.create(files::REJECTS)?;
@@ -203,7 +206,7 @@ impl Planned {
             resolve(list, &by, &path, rejects)
         };
         let plan = unless_stopped(resolving, settings, stop).await?;
-        Ok(Self { plan, record, format, copy })
+        Ok(Self { plan, run_times, record, format, copy })
     }
 }
 

@@ -24,7 +24,7 @@ use crate::model::{AccountType, Surroundings};
 use crate::pace::Pace;
 use crate::pipeline::{self, Context, HotPartition, Inspected, Operations, Selection};
 use crate::plan::Plan;
-use crate::register::Archive;
+use crate::register::{Archive, RunTimes};
 use crate::report::{Inspection, Met};
 use crate::spec::Spec;
 use crate::storage::Fault;
@@ -121,6 +121,11 @@ impl Reading {
     /// What other runs did, as far as it is known and to be asked.
     pub(super) fn archive(&self) -> Option<&dyn Archive> {
         self.register_reader.as_ref().map(|reader| reader as &dyn Archive)
+    }
+
+    /// Notes when runs have written to the accounts that are looked at.
+    pub(super) fn know_run_times(&self, times: RunTimes) {
+        self.context.know_run_times(times);
     }
 
     async fn start(settings: &PlanSettings, inspect: &InspectSettings) -> Result<Self, Failure> {

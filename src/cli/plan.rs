@@ -31,6 +31,7 @@ pub(crate) async fn run(settings: &PlanSettings, console: &Console) -> Result<Ex
             let past =
                 Earlier { archive: reading.archive(), spec: reading.spec(), follow: own.follow };
             planned = planned.judged(past, &settings.input, &prepared, &mut stop).await?;
+            reading.know_run_times(planned.run_times.clone());
             Some(inspect::run(&reading, own, &planned.plan, console, &mut stop).await?)
         }
     };

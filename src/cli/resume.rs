@@ -26,7 +26,7 @@ use crate::moment::Moment;
 use crate::pairs;
 use crate::pipeline::{Known, others};
 use crate::plan::Plan;
-use crate::register::RunState;
+use crate::register::{RunState, RunTimes};
 use crate::run::{InputRecord, RunDir, RunRecord, copy_of_pairs, files};
 
 /// Runs `resume` on a run that has been taken up.
@@ -81,8 +81,8 @@ async fn carry_out(
     register::enter(&ready.past, run, spec, &journal, plan.len() as u64).await?;
     check_tables(&journal, ready.spec())?;
     others::keep_registered(&journal, ready.past.held().is_some())?;
-    let known = match ready.past.archive() {
-        None => known,
+    let (known, run_times) = match ready.past.archive() {
+        None => (known, RunTimes::default()),
         Some(past) => {
             let own = &record.id;
             let is_less = register::forget_unwritten(past, own, &journal, ready.spec()).await?;
@@ -90,7 +90,7 @@ async fn carry_out(
             let lineage = register::lineage(past, &plan, ready.spec(), Some(own.as_str())).await?;
             let barred = register::barred(&lineage, &plan, &known, &journal)?;
             others::note_rejected(&barred, &plan, &journal)?;
-            known.with(barred)
+            (known.with(barred), lineage.times().clone())
         }
     };
     register::begin(&ready.past, run_dir.path(), RunState::Running).await?;
@@ -113,7 +113,9 @@ async fn carry_out(
         settings,
         stop,
     };
-    session.run(ready.with(Arc::new(journal))?, traces, console).await
+    let engine = ready.with(Arc::new(journal))?;
+    engine.context.know_run_times(run_times);
+    session.run(engine, traces, console).await
 }
 
 /// Refuses a run that undo has begun with: to go on merging is not what anybody wants then, so that whatever starts

@@ -62,6 +62,9 @@ impl Session<'_> {
             settings: self.settings,
             stop: self.stop.clone(),
         };
+        if let Some(untold) = engine.unasked() {
+            tracing::warn!("{untold}");
+        }
         engine.show(work.left() as u64, console);
         let scanned = scan::run(&engine, &work, console).await;
         let mut merged = match &scanned {
@@ -182,7 +185,7 @@ impl Session<'_> {
             groups,
             pairs,
             groups_done_now: outcome.done,
-            unsupported: engine.context.storage.untold(),
+            unsupported: engine.untold(),
             retries: engine.context.retries(),
             latency: taken(engine.context.recorder.totals()),
             ..Applied::default()

@@ -57,7 +57,8 @@ impl Reads {
                 names(table, (0..count).filter(|column| !apart || is_simple(table, *column)))
             };
             let text = |count| {
-                let columns = columns(count).into_iter().chain(left(table, count));
+                let columns = columns(count).into_iter().chain(dated(table));
+                let columns = columns.chain(left(table, count));
                 select(with, table, &listed(columns), &found(table))
             };
             all.push(Self {
@@ -130,6 +131,12 @@ impl TimedReads {
         }
         Ok(all)
     }
+}
+
+/// When those cells were written of which the later stays.
+fn dated(table: &Table) -> impl Iterator<Item = String> {
+    let names = names(table, table.by_time()).into_iter();
+    names.map(|name| format!("WRITETIME({name})"))
 }
 
 /// The columns of so many whose cells are asked for how long they last.
@@ -224,8 +231,8 @@ async fn prepare_first(
     }
     let condition = first_of(table);
     let text = |columns| {
-        let names = names(table, 0..columns).into_iter().chain(left(table, columns));
-        select(with, table, &listed(names), &condition)
+        let names = names(table, 0..columns).into_iter().chain(dated(table));
+        select(with, table, &listed(names.chain(left(table, columns))), &condition)
     };
     with.require(Capability::PartitionLimit, &text(table.columns.len())).await?;
     let full = with.prepare_for(&text(table.columns.len()), Reach::Partitions).await?;

@@ -9,7 +9,7 @@ use scylla::deserialize::row::ColumnIterator;
 use scylla::response::query_result::QueryResult;
 use scylla::statement::prepared::PreparedStatement;
 
-use crate::model::{Cell, Row, TableIndex};
+use crate::model::{Cell, ColumnIndex, Row, TableIndex};
 use crate::spec::{Column, Table};
 use crate::storage::{Fault, StorageError, TimedRow, Width, WriteTimes};
 
@@ -66,7 +66,7 @@ impl ReadStore {
 
     /// Takes what is left of cells from the end of the rows of an answer, where it was asked for, and has the rows say when
     /// that is over. It is counted from what the clock of the node said that answered, by the same that the node counts by.
-    pub(super) fn with_expiries<'a>(
+    fn with_expiries<'a>(
         &self,
         table: TableIndex,
         width: Width,
@@ -92,6 +92,27 @@ impl ReadStore {
                 Some((column, now_ms.div_euclid(1_000) + i64::from(values::int(&left)?)))
             });
             row.expires = expires.collect();
+        }
+        Ok(rows)
+    }
+
+    /// As a merge reads them: how long cells last is taken from the end of the rows of an answer, and before that when they
+    /// were written, each where it was asked for.
+    pub(super) fn with_moments<'a>(
+        &self,
+        table: TableIndex,
+        width: Width,
+        rows: Vec<Row>,
+        what: &impl Fn() -> Attempted<'a>,
+    ) -> Result<Vec<Row>, StorageError> {
+        let mut rows = self.with_expiries(table, width, rows, what)?;
+        let shape = &self.spec.tables[table];
+        let dated: Vec<ColumnIndex> = shape.by_time().collect();
+        for row in rows.iter_mut().filter(|_| !dated.is_empty()) {
+            let times = row.cells.split_off(shape.len_of(width)).into_iter();
+            let written = dated.iter().zip(times);
+            row.written =
+                written.filter_map(|(column, t)| Some((*column, values::bigint(&t)?))).collect();
         }
         Ok(rows)
     }

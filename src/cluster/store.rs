@@ -232,7 +232,7 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
         let values = Values(values::of_account(rows_of.0, rows_of.1));
         let statement = store.reads[table].of_width(width);
         let page = store.one_page(statement, &values, rows, after, &what).await?;
-        Ok(Page { rows: store.with_expiries(table, width, page.rows, &what)?, next: page.next })
+        Ok(Page { rows: store.with_moments(table, width, page.rows, &what)?, next: page.next })
     }
 
     async fn first_rows(
@@ -246,7 +246,7 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
         let what = || store.about(table, among);
         let rows =
             store.first(table, among, store.reads[table].first_of_width(width), rows).await?;
-        store.with_expiries(table, width, rows, &what)
+        store.with_moments(table, width, rows, &what)
     }
 
     async fn timed_first_rows(
@@ -302,7 +302,7 @@ impl<S: AsRef<ReadStore> + Send + Sync + 'static> Reader for S {
         let reads = &store.reads[table];
         let rows = store.all(reads.of_width(Width::Full), &values, &what).await?;
         let rows = store.with_collections(table, rows, reads.collections.as_ref(), &what).await?;
-        store.with_expiries(table, Width::Full, rows, &what)
+        store.with_moments(table, Width::Full, rows, &what)
     }
 
     async fn owners(

@@ -12,7 +12,8 @@
 //! ```
 //!
 //! with [`wire`]'s numbers, values and rows. Of a table whose TTLs are carried, each row is followed by when its cells
-//! expire: (column, seconds since the Unix epoch), and so is what is set. `tributary record` shows them as JSON ([`shown`]), which no program reads
+//! expire: (column, seconds since the Unix epoch), and so is what is set. Of one with columns in which the later write
+//! survives, it is followed by when those were written: (column, microseconds). `tributary record` shows them as JSON ([`shown`]), which no program reads
 //! back: there is one format.
 //!
 //! What is read is part of the body's own buffer. Whoever keeps a value for long copies it.
@@ -93,7 +94,7 @@ impl Codec {
         let values_bytes: usize = slice.entries.iter().map(Entry::size_bytes).sum();
         let mut out = self.begin(values_bytes + 64);
         out.list(&slice.entries, |out, entry| {
-            write_entry(out, entry, self.table(entry.table).ttls);
+            write_entry(out, entry, self.table(entry.table));
         });
         out.option(slice.completion.as_ref(), |out, completion| {
             out.list(&completion.deletes, |out, PartitionDelete { table, source, scope }| {
@@ -204,12 +205,13 @@ impl Codec {
     }
 }
 
-fn write_row<'a>(out: &mut Out<'a>, kind: usize, row: &'a Row, has_ttls: bool) {
+fn write_row<'a>(out: &mut Out<'a>, kind: usize, row: &'a Row, layout: &TableLayout) {
     out.row(kind, &row.cells);
-    if has_ttls {
-        out.list(row.expires.iter(), |out, (column, expires)| {
+    let moments = [(layout.ttls, &row.expires), (layout.times, &row.written)];
+    for (_, moments) in moments.into_iter().filter(|(are_there, _)| *are_there) {
+        out.list(moments.iter(), |out, (column, moment)| {
             out.number(column);
-            out.signed(expires);
+            out.signed(moment);
         });
     }
 }
@@ -232,10 +234,11 @@ fn read_row(
         Ok(())
     })?;
     let mut row = Row::new(cells);
-    if table.ttls {
-        for (column, expires) in reader.list(|reader| Ok((reader.number()?, reader.signed()?)))? {
+    let moments = [(table.ttls, &mut row.expires), (table.times, &mut row.written)];
+    for (_, moments) in moments.into_iter().filter(|(are_there, _)| *are_there) {
+        for (column, moment) in reader.list(|reader| Ok((reader.number()?, reader.signed()?)))? {
             if let Some(at) = table.column_of(column, now)? {
-                row.expires.set(at, Some(expires));
+                moments.set(at, Some(moment));
             }
         }
     }

@@ -4,8 +4,10 @@
 //! then look at each further row, column by column. The final values are known before anything is
 //! written, so a cell is written at most once per T. Where whole rows rank, the highest of them takes the place of the first.
 
-use crate::model::{AccountId, ColumnIndex, Row, TableIndex, TableTally, expiry};
-use crate::spec::{RowRule, Table};
+use crate::model::{
+    AccountId, ColumnIndex, Moments, Row, TableIndex, TableTally, TimestampUs, expiry,
+};
+use crate::spec::{Dated, RowRule, Survivorship, Table};
 
 use super::entry::{Entry, Set, Write};
 use super::join::Matched;
@@ -17,6 +19,8 @@ pub struct Fold<'a> {
     entry: Entry,
     /// The policy columns that changed since the row that stays, by position in `table.survivorship`.
     better: Vec<Option<Set>>,
+    /// Where that goes by write times: those of values that are not those of the row that stays, though they may be the same.
+    since: Moments,
     /// The position of the source's row that takes the place of the one that stays, where whole rows do.
     replacing: Option<usize>,
     tally: TableTally,
@@ -32,7 +36,7 @@ impl<'a> Fold<'a> {
             row
         });
         let entry = Entry { target, ..Entry::new(index) };
-        Self { table, entry, better: Vec::new(), replacing: None, tally }
+        Self { table, entry, better: Vec::new(), since: Moments::default(), replacing: None, tally }
     }
 
     /// Has all rows of a key.
@@ -64,7 +68,8 @@ impl<'a> Fold<'a> {
                 }
             }
             Some(base) => {
-                let better = improvements(self.table, base, &self.better, &source);
+                let better =
+                    improvements(self.table, base, (&self.better, &mut self.since), &source);
                 if better.is_empty() {
                     self.tally.unchanged += 1;
                 } else {
@@ -91,7 +96,7 @@ impl<'a> Fold<'a> {
 
     /// The same, wherever rows may name the survivor twice.
     pub fn finish(self) -> (Entry, TableTally) {
-        let Self { table: _, mut entry, better, replacing, tally } = self;
+        let Self { mut entry, better, replacing, tally, .. } = self;
         let set: Vec<Set> = better.into_iter().flatten().collect();
         entry.write = match (replacing, &entry.target, entry.sources.is_empty()) {
             (Some(with), ..) => Write::Replace { with },
@@ -124,7 +129,7 @@ fn replaces(table: &Table, now: &Row, source: &Row) -> bool {
 fn improvements(
     table: &Table,
     base: &Row,
-    better: &[Option<Set>],
+    (better, since): (&[Option<Set>], &mut Moments),
     source: &Row,
 ) -> Vec<(usize, Set)> {
     let rules = table.survivorship.iter().enumerate();
@@ -136,6 +141,11 @@ fn improvements(
                 _ => (&base.cells[column], base.expires.of(column)),
             };
             let offered = &source.cells[column];
+            if rule.policy.goes_by_time() {
+                let now_t = since.of(column).or(base.written.of(column));
+                let own = Dated { value: now, t: now_t };
+                since.set(column, Some(later(rule, own, source)?));
+            }
             let value = if rule.policy.is_computed() {
                 let lasts_longer = || {
                     let is_same = now == offered && expiry::outlasts(expires, now_expires);
@@ -149,4 +159,11 @@ fn improvements(
             Some((position, Set { column, value, expires }))
         })
         .collect()
+}
+
+/// When a source's value was written, if that was later than what stands by now.
+fn later(rule: &Survivorship, own: Dated<'_>, source: &Row) -> Option<TimestampUs> {
+    let (column, of) = (rule.column, &rule.cql_type);
+    let offered = Dated { value: &source.cells[column], t: source.written.of(column) };
+    rule.policy.late(of, own, offered)
 }

@@ -64,8 +64,24 @@ impl Entry {
         are_all_later
     }
 
-    /// The cells of a source that are dated up to `t` and are not what was read there before.
+    /// When the last of what its rows hold in a column was written, where the later write survives.
+    fn last_written(&self, column: ColumnIndex) -> Option<TimestampUs> {
+        let rows = self.sources.iter().map(|(_, row)| row).chain(&self.target);
+        rows.filter_map(|row| row.written.of(column)).max()
+    }
+
+    /// When the application wrote a cell that is dated by a run, as the rows that were read before it say: the last of those
+    /// that hold the same.
+    pub(crate) fn written_before(&self, column: ColumnIndex, cell: &Cell) -> Option<TimestampUs> {
+        let rows = self.sources.iter().map(|(_, row)| row).chain(&self.target);
+        let same = rows.filter(|row| row.cells[column] == *cell);
+        same.filter_map(|row| row.written.of(column)).max()
+    }
+
+    /// The cells of a source that are dated up to `t` and are not what was read there before. One that would have given way
+    /// by its write time is not among them.
     pub(crate) fn arrived(
+        &self,
         table: &Table,
         t: TimestampUs,
         before: &Row,
@@ -74,7 +90,8 @@ impl Entry {
         let columns = table.key_len..table.columns.len();
         let arrived = columns.filter(|column| match &found.times[*column] {
             WriteTimes::Cell(written) => {
-                *written <= t && found.row.cells[*column] != before.cells[*column]
+                let is_later = self.last_written(*column).is_none_or(|last| last < *written);
+                *written <= t && found.row.cells[*column] != before.cells[*column] && is_later
             }
             _ => false,
         });

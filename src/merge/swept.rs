@@ -165,7 +165,7 @@ impl SweepDecision {
             let by_entry = rule.and_then(Survivorship::of_entries);
             cell.moved_at = match (&target, rule, by_entry) {
                 (Some(own), Some(rule), _) if cell.element.is_none() => {
-                    preferred_at(table, rule, cell, own)
+                    preferred_at(table, rule, (cell, found), own)
                 }
                 (Some(own), _, Some((policy, of))) => {
                     let (value, t) = cell.found_in(table, own);
@@ -226,14 +226,22 @@ fn cells(table: &Table, found: &TimedRow, horizon: Horizon) -> Option<Vec<SweptC
 }
 
 /// When a source's cell is written over that of the survivor's row, if the policy prefers it, or it is the same and lasts
-/// longer. It has to win over what is there, however late that was written.
+/// longer. It has to win over what is there, however late that was written. Where write times decide, those count with which
+/// the application has [written](Row::written) what a run has.
 fn preferred_at(
     table: &Table,
     rule: &Survivorship,
-    cell: &SweptCell,
+    (cell, found): (&SweptCell, &TimedRow),
     own: &TimedRow,
 ) -> Option<TimestampUs> {
     let known = Dated { value: &own.row.cells[cell.column], t: own.times[cell.column].latest() };
+    if rule.policy.goes_by_time() {
+        let written = |row: &TimedRow, t| row.row.written.of(cell.column).or(t);
+        let late = Dated { value: &cell.value, t: written(found, Some(cell.t)) };
+        let dated = Dated { t: written(own, known.t), ..known };
+        rule.policy.late(&rule.cql_type, dated, late)?;
+        return Some(known.t.map_or(cell.t, |known| cell.t.max(known + 1)));
+    }
     let late = Dated { value: &cell.value, t: Some(cell.t) };
     let lasts_longer = || {
         let is_longer = expiry::outlasts(cell.expires, own.row.expires.of(cell.column));
@@ -316,6 +324,7 @@ impl Swept {
                 result.row.cells[cell.column].clone_from(cell.written());
                 result.row.expires.set(cell.column, cell.expires);
                 result.times[cell.column] = WriteTimes::Cell(t);
+                result.row.written.set(cell.column, None);
             }
         }
         Some(result)

@@ -21,26 +21,34 @@ pub type ExpiryS = i64;
 /// in which a request is under way counts.
 pub(crate) const DOUBT_S: i64 = 5;
 
-/// Cells that expire, by column; the others do not.
+/// Moments of some columns of a row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Expiries(Vec<(ColumnIndex, ExpiryS)>);
+pub struct Moments(Vec<(ColumnIndex, i64)>);
 
-impl Expiries {
-    /// When the cell of a column expires; `None` if it does not.
-    pub fn of(&self, column: ColumnIndex) -> Option<ExpiryS> {
+/// Cells that expire, by column; the others do not.
+pub type Expiries = Moments;
+
+impl Moments {
+    /// That of a column; `None` if it has none.
+    pub fn of(&self, column: ColumnIndex) -> Option<i64> {
         let at = self.0.binary_search_by_key(&column, |(known, _)| *known).ok()?;
         Some(self.0[at].1)
     }
 
-    /// Has a cell expire then, or not at all.
-    pub fn set(&mut self, column: ColumnIndex, expires: Option<ExpiryS>) {
+    /// Gives a column one, or none.
+    pub fn set(&mut self, column: ColumnIndex, moment: Option<i64>) {
         let at = self.0.binary_search_by_key(&column, |(known, _)| *known);
-        match (at, expires) {
-            (Ok(at), Some(expires)) => self.0[at].1 = expires,
+        match (at, moment) {
+            (Ok(at), Some(moment)) => self.0[at].1 = moment,
             (Ok(at), None) => drop(self.0.remove(at)),
-            (Err(at), Some(expires)) => self.0.insert(at, (column, expires)),
+            (Err(at), Some(moment)) => self.0.insert(at, (column, moment)),
             (Err(_), None) => {}
         }
+    }
+
+    /// Changes all of them.
+    pub(crate) fn map(&mut self, by: impl Fn(i64) -> i64) {
+        self.0.iter_mut().for_each(|(_, moment)| *moment = by(*moment));
     }
 
     /// Forgets all but the first `columns` columns.
@@ -48,22 +56,22 @@ impl Expiries {
         self.0.retain(|(column, _)| *column < columns);
     }
 
-    /// Whether no cell expires.
+    /// Whether no column has one.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// In the order of the columns.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (ColumnIndex, ExpiryS)> + '_ {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (ColumnIndex, i64)> + '_ {
         self.0.iter().copied()
     }
 }
 
-impl FromIterator<(ColumnIndex, ExpiryS)> for Expiries {
-    fn from_iter<I: IntoIterator<Item = (ColumnIndex, ExpiryS)>>(all: I) -> Self {
-        let mut expiries = Self::default();
-        all.into_iter().for_each(|(column, expires)| expiries.set(column, Some(expires)));
-        expiries
+impl FromIterator<(ColumnIndex, i64)> for Moments {
+    fn from_iter<I: IntoIterator<Item = (ColumnIndex, i64)>>(all: I) -> Self {
+        let mut moments = Self::default();
+        all.into_iter().for_each(|(column, moment)| moments.set(column, Some(moment)));
+        moments
     }
 }
 

@@ -39,7 +39,7 @@ pub use cql::CqlType;
 pub(crate) use cql::hex;
 pub(crate) use elements::field_number;
 pub use elements::{Collection, Elements};
-pub use expiry::{Expiries, ExpiryS};
+pub use expiry::{Expiries, ExpiryS, Moments};
 pub use key::Scope;
 pub use list::Tries;
 pub(crate) use name::{quoted, written};

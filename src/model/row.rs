@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::expiry::Expiries;
+use super::expiry::{Expiries, Moments};
 
 /// One CQL value as it travels on the wire; `None` is null. It is decoded only where a policy has to
 /// look at it.
@@ -19,18 +19,22 @@ pub struct Row {
     pub cells: Vec<Cell>,
     /// When cells expire, of a table whose [TTLs are carried](crate::spec::Table::carries_ttls).
     pub expires: Expiries,
+    /// When the application wrote cells, in columns in which [the later write](crate::spec::Table::by_time) survives, where
+    /// they were read for a merge. What a run wrote is [older](by_run).
+    pub written: Moments,
 }
 
 impl Row {
     /// A row of cells that do not expire.
     pub fn new(cells: Vec<Cell>) -> Self {
-        Self { cells, expires: Expiries::default() }
+        Self { cells, expires: Expiries::default(), written: Moments::default() }
     }
 
     /// Leaves the first `columns` columns.
     pub(crate) fn truncate(&mut self, columns: usize) {
         self.cells.truncate(columns);
         self.expires.truncate(columns);
+        self.written.truncate(columns);
     }
 
     /// The bytes that the row's values take, for bounds in bytes.
@@ -47,6 +51,12 @@ pub type ColumnIndex = usize;
 
 /// Microseconds since the Unix epoch: the unit of Cassandra's write times.
 pub type TimestampUs = i64;
+
+/// The time of a cell that a run wrote, or gave back: older than any of the application's, and as far from those of other
+/// runs as it was written.
+pub(crate) fn by_run(t: TimestampUs) -> TimestampUs {
+    t.saturating_sub(1 << 62)
+}
 
 /// A part of the ring of a table's partitions: the tokens above `after`, up to and including `to`. No partition
 /// has the lowest token of all, so the whole ring is above it.
@@ -95,4 +105,12 @@ pub struct TimedRow {
     pub row: Row,
     /// Their write times, by column.
     pub times: Vec<WriteTimes>,
+}
+
+impl TimedRow {
+    /// The row, with when the cells of some columns were written.
+    pub(crate) fn dated(self, columns: impl Iterator<Item = ColumnIndex>) -> Row {
+        let written = columns.filter_map(|column| Some((column, self.times[column].latest()?)));
+        Row { written: written.collect(), ..self.row }
+    }
 }

@@ -125,7 +125,9 @@ impl<'a, S: Reader> Access<'a, S> {
         let table = &self.window.spec.tables[index];
         let mut accounts: Vec<AccountId> = vec![self.group.survivor.clone()];
         accounts.extend(self.group.sources().cloned());
-        let mut rows = self.window.rows_of(index, &scope, &accounts).await?.into_iter();
+        let mut rows = self.window.rows_of(index, &scope, &accounts).await?;
+        rows.iter_mut().flatten().for_each(|row| self.window.mark_runs(row));
+        let mut rows = rows.into_iter();
         // The survivor is the first of the accounts.
         let mut fold = Fold::new(index, table, rows.next().flatten());
         for (source, row) in rows.enumerate() {

@@ -18,6 +18,7 @@ use crate::failpoint;
 use crate::history::{Histories, History};
 use crate::merge::{self, Entry, Write};
 use crate::model::{Change, ColumnIndex, Group, Mutation, Row, TableIndex, TimestampUs};
+use crate::register::{PIN_US, VOID_US};
 use crate::spec::Table;
 use crate::storage::{StorageError, Writer};
 
@@ -25,9 +26,6 @@ use super::keys::{self, KeyRows, Sought};
 use super::sweep::Leftover;
 use super::{GroupError, Window};
 
-/// What is voided under the survivor is dated so much after T, and what stays with a source so much.
-const VOID_US: TimestampUs = 9_998;
-const PIN_US: TimestampUs = 9_999;
 /// What is dated above this are lists that stay with a source, or with the survivor; above T itself are those of a merge.
 const PIN_LISTS_US: TimestampUs = 5_000;
 
@@ -197,7 +195,7 @@ impl<S: Writer> Finish<'_, S> {
             for (source, row) in rows {
                 let before = key.entry.sources.iter().find(|(own, _)| own == source);
                 let arrived =
-                    before.map(|(_, before)| Entry::arrived(self.table(key), t, before, row));
+                    before.map(|(_, before)| key.entry.arrived(self.table(key), t, before, row));
                 let set = arrived.filter(|set| !set.is_empty());
                 pins.extend(set.map(|set| {
                     let key = self.table(key).key_of(&row.row);

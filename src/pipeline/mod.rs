@@ -69,9 +69,9 @@ pub(crate) use window::{IntendError, NextPage, begin_to_reach, reached};
 use crate::events::{EventError, EventSink};
 use crate::journal::{Codec, Intent, Journal, JournalError, SliceKind, State};
 use crate::latency::{Operation, Recorder};
-use crate::model::{Event, Group, Scope, TableIndex, Tally, TimestampUs};
+use crate::model::{Event, Group, Row, Scope, TableIndex, Tally, TimestampUs};
 use crate::pace::Pace;
-use crate::register::Register;
+use crate::register::{Register, RunTimes};
 use crate::spec::Spec;
 use crate::storage::StorageError;
 
@@ -136,6 +136,7 @@ pub struct Context<S> {
     pub scanning: ScanProgress,
     discovered: OnceLock<Discovered>,
     survivors: OnceLock<Survivors>,
+    run_times: OnceLock<RunTimes>,
     retries: Arc<Retries>,
     outage: Arc<Outage>,
     produced: AtomicU64,
@@ -187,9 +188,22 @@ impl<S> Context<S> {
             scanning: ScanProgress::default(),
             discovered: OnceLock::new(),
             survivors: OnceLock::new(),
+            run_times: OnceLock::new(),
             list_attempts: ListAttempts::default(),
             reached: Reached::default(),
         })
+    }
+
+    /// Notes when runs have written to the accounts that are merged; whoever does not know that takes all times for the
+    /// application's.
+    pub fn know_run_times(&self, times: RunTimes) {
+        // It is asked once, before the first group.
+        let _ = self.run_times.set(times);
+    }
+
+    /// Has what a run wrote of a row that is merged be older than what the application did.
+    fn mark_runs(&self, row: &mut Row) {
+        self.run_times.get().into_iter().for_each(|times| times.mark(row));
     }
 
     /// Carries out a request: retried, measured, and counted by the pace.

@@ -204,6 +204,8 @@ impl<'a, S: Reader, K: Sink<S>> GroupWork<'a, S, K> {
             // Only where the survivor's rows lead is news.
             matched.sources.clear();
         }
+        let rows = matched.sources.iter_mut().map(|(_, row)| row);
+        rows.chain(&mut matched.target).for_each(|row| self.access.window.mark_runs(row));
         let (entry, mut tally) = self.access.folded(Fold::of(index, table, matched));
         if table.delete_source && !table.owns_partitions() {
             // What is deleted row by row is counted so; whole partitions are counted at the end.

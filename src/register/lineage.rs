@@ -16,7 +16,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use crate::model::TimestampUs;
 use crate::storage::StorageError;
 
-use super::{Archive, BUCKETS, Claim, Run, RunState, Step, WindowEnd};
+use super::{Archive, BUCKETS, Claim, Run, RunState, RunTimes, Step, WindowEnd};
 use names::Names;
 use stays::{Moment, Stays};
 
@@ -66,6 +66,7 @@ pub struct Lineage {
     /// The runs that did something to them, with what the register knows of each.
     runs: Vec<(String, Option<Run>)>,
     run_numbers: HashMap<String, usize>,
+    times: RunTimes,
 }
 
 /// What is known of some accounts, and of those into which they went, while it is asked for.
@@ -89,6 +90,7 @@ impl<'a> Search<'a> {
 
     /// Puts down all entries of some accounts; gives where these went, as far as that was not asked for.
     async fn add(&mut self, mut entries: Vec<Claim>) -> Result<Vec<u32>, StorageError> {
+        entries.iter().for_each(|entry| self.lineage.times.add(entry));
         entries.sort_unstable_by(|one, other| by_account(one).cmp(&by_account(other)));
         let mut went = Vec::new();
         for of_account in entries.chunk_by(|one, other| one.account == other.account) {
@@ -252,6 +254,11 @@ impl Lineage {
     /// Whether nothing is known of any account.
     pub fn is_empty(&self) -> bool {
         self.stays.is_empty()
+    }
+
+    /// The times at which any run has written to the accounts, also the one that asks.
+    pub fn times(&self) -> &RunTimes {
+        &self.times
     }
 
     /// Where an account is now: the last merge of it that stands says where it went, and so on from there. With the run

@@ -17,6 +17,7 @@ mod lease;
 mod lineage;
 pub mod memory;
 mod prune;
+mod times;
 mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +33,8 @@ pub use lease::{Holder, LEASE_US, Lease, OfPlan};
 pub(crate) use lineage::Stay;
 pub use lineage::{Lineage, Standing};
 pub(crate) use prune::{Prunable, Pruned, prune};
+pub use times::RunTimes;
+pub(crate) use times::{PIN_US, VOID_US};
 pub use verdict::{Later, Obstacle};
 
 /// What a run does to an account.

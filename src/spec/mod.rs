@@ -323,6 +323,12 @@ impl Table {
         rules.filter(move |rule| rule.unites_lists() || !has_elements(rule))
     }
 
+    /// The columns in which the later write survives.
+    pub(crate) fn by_time(&self) -> impl Iterator<Item = ColumnIndex> + Clone {
+        let rules = self.survivorship.iter().filter(|rule| rule.policy.goes_by_time());
+        rules.map(|rule| rule.column)
+    }
+
     /// The columns in which values of several accounts are added up.
     pub(crate) fn sums(&self) -> impl Iterator<Item = ColumnIndex> {
         self.survivorship.iter().filter(|rule| rule.policy.adds()).map(|rule| rule.column)

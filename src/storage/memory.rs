@@ -144,6 +144,14 @@ impl MemoryStorage {
         Ok(rows)
     }
 
+    /// A row as a merge reads it.
+    fn merged(&self, table: TableIndex, width: Width, timed: TimedRow) -> Row {
+        let shape = &self.spec.tables[table];
+        let mut row = timed.dated(shape.by_time());
+        row.truncate(shape.len_of(width));
+        row
+    }
+
     /// The fault that the hook asks for, if any.
     fn fault(&self, request: &Request<'_>) -> (bool, Result<(), StorageError>) {
         match (self.faults)(request) {
@@ -196,14 +204,10 @@ impl Reader for MemoryStorage {
         after: Option<Cursor>,
     ) -> Result<Page, StorageError> {
         self.ask(Request::Page(table, rows_of.1, rows)).await?;
-        let columns = self.spec.tables[table].len_of(width);
         let mut live = self.rows(table, rows_of, width)?;
         let (start, end, next) = cut(after, rows, live.len());
-        let rows = live.drain(start..end).map(|TimedRow { mut row, .. }| {
-            row.truncate(columns);
-            row
-        });
-        let rows: Vec<Row> = rows.collect();
+        let rows: Vec<Row> =
+            live.drain(start..end).map(|timed| self.merged(table, width, timed)).collect();
         self.answers.deliver(rows.iter()).await;
         Ok(Page { rows, next })
     }
@@ -216,14 +220,10 @@ impl Reader for MemoryStorage {
         rows: usize,
     ) -> Result<Vec<Row>, StorageError> {
         self.ask(Request::FirstRows(table, among.accounts, rows)).await?;
-        let columns = self.spec.tables[table].len_of(width);
         let mut first = Vec::new();
         for account in among.accounts {
             let live = self.rows(table, (among.scope, account), width)?.into_iter();
-            first.extend(live.take(rows).map(|TimedRow { mut row, .. }| {
-                row.truncate(columns);
-                row
-            }));
+            first.extend(live.take(rows).map(|timed| self.merged(table, width, timed)));
         }
         self.answers.deliver(first.iter()).await;
         Ok(first)
@@ -284,7 +284,7 @@ impl Reader for MemoryStorage {
         debug_assert!(self.spec.tables[table].has_point_rows());
         let rows = self.rows_in(table, scope, accounts)?;
         self.answers.deliver(rows.iter().map(|timed| &timed.row)).await;
-        Ok(rows.into_iter().map(|timed| timed.row).collect())
+        Ok(rows.into_iter().map(|timed| self.merged(table, Width::Full, timed)).collect())
     }
 
     async fn owners(

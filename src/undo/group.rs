@@ -87,7 +87,8 @@ pub(super) async fn undo_group<S: Writer>(
     // What a stopped pass had left alone is overridden by a pass of its own.
     if done.as_ref().is_none_or(|done| force && done.left_alone() > 0) {
         let newest = records.iter().map(|record| record.t).max().unwrap_or_default();
-        let t = window.as_of.stamp().max(newest.saturating_add(OWNED_US));
+        // As the register has it, so that whoever comes later knows it.
+        let t = window.t().max(newest.saturating_add(OWNED_US));
         let mut turn = work.pass(&Pass { t, slices: Vec::new() }, known.last()).await?;
         if let Some(earlier) = done {
             turn.follow(&earlier);

@@ -103,7 +103,7 @@ impl Key<'_> {
                 true => Expiries::default(),
                 false => row.expires.clone(),
             };
-            changes.push((t, Change::Insert { row: Row { cells, expires } }));
+            changes.push((t, Change::Insert { row: Row { expires, ..Row::new(cells) } }));
         }
         let update = |set| Change::update_until(key.clone(), set, |column| row.expires.of(column));
         changes.extend(later.into_iter().map(|(t, set)| (t, update(set))));

@@ -113,7 +113,9 @@ impl Application {
         let once = (self.counts && place.0 == PROGRESS).then(|| tables::once(writes));
         // Every third write leaves it as it is.
         let zone = (place.0 == PROGRESS && writes % 3 > 0).then(|| format!("z{writes}"));
-        let values = Values { status, views: once, zone, note: Some(format!("n{writes}")) };
+        // So does every fourth.
+        let zoom = (place.0 == PROGRESS && writes % 4 > 0).then(|| format!("m{writes}"));
+        let values = Values { status, views: once, zone, zoom, note: Some(format!("n{writes}")) };
         let (number, is_new) = self.oracle.row_of(&before, account, place);
         let so_far = before.get(&(account.to_owned(), place)).and_then(|row| row.views);
         let total = once.map(|once| once + so_far.unwrap_or_default());

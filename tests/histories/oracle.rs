@@ -37,6 +37,8 @@ enum Value {
     Count(i32),
     /// It gives way to that of a source, or to none.
     Zone(String),
+    /// It gives way to that which was written later.
+    Zoom(String),
     Note(String),
 }
 
@@ -79,8 +81,9 @@ fn values(values: &Values) -> impl Iterator<Item = Value> {
     let note = values.note.clone().map(Value::Note);
     let counts = times(values.views.unwrap_or_default()).map(|(write, _)| Value::Count(write));
     let zone = values.zone.clone().map(Value::Zone);
+    let zoom = values.zoom.clone().map(Value::Zoom);
     // The note comes last.
-    values.status.map(Value::Status).into_iter().chain(counts).chain(zone).chain(note)
+    values.status.map(Value::Status).into_iter().chain(counts).chain(zone).chain(zoom).chain(note)
 }
 
 fn standing(seen: &Seen) -> Standing {
@@ -137,6 +140,7 @@ impl Oracle {
             // It counts on.
             Value::Count(_) => false,
             Value::Zone(_) => new.zone.is_some(),
+            Value::Zoom(_) => new.zoom.is_some(),
             Value::Note(_) => new.note.is_some(),
         };
         let replaced: Vec<Value> = old.into_iter().flat_map(values).filter(is_over).collect();
@@ -313,7 +317,7 @@ impl Oracle {
             let is_excused = match value {
                 Value::Status(_) => excuses.is_anew || may_lose,
                 Value::Count(_) => excuses.is_counted_on,
-                Value::Zone(_) | Value::Note(_) => may_lose,
+                Value::Zone(_) | Value::Zoom(_) | Value::Note(_) => may_lose,
             };
             if at.is_empty() && !is_excused && !self.may_be_missing(written, seen, &person) {
                 wrong.push(format!("{value:?} of {by} (row {row}) at {place:?} is lost"));
@@ -351,6 +355,25 @@ impl Oracle {
         })
     }
 
+    /// Whether the same person wrote another zoom later. Where several runs came since, its time is that of one of them, which
+    /// is older than all that the application wrote: then any may stand.
+    fn is_earlier(&self, missing: &Written, seen: &Seen, person: impl Fn(&str) -> usize) -> bool {
+        let is_rival = |other: &&Written| {
+            other.place == missing.place
+                && matches!(other.value, Value::Zoom(_))
+                && other.value != missing.value
+                && person(&other.by) == person(&missing.by)
+        };
+        let mut rivals = self.written.iter().filter(is_rival);
+        let runs = self.merged.iter().map(|(_, at)| *at).filter(|at| *at > missing.at);
+        if runs.collect::<BTreeSet<_>>().len() > 1 {
+            let standing = standing(seen);
+            rivals.any(|other| standing.contains_key(&(other.place, other.value.clone())))
+        } else {
+            rivals.any(|other| other.at > missing.at)
+        }
+    }
+
     fn may_be_missing(
         &self,
         missing: &Written,
@@ -379,6 +402,9 @@ impl Oracle {
         if matches!(missing.value, Value::Zone(_)) {
             return self.may_give_way(missing, person);
         }
+        if matches!(missing.value, Value::Zoom(_)) {
+            return self.is_earlier(missing, seen, person);
+        }
         // The policies prefer a row of the same person.
         seen.iter().any(|((account, place), row)| {
             if person(account) != person(&missing.by) || *place != missing.place {
@@ -388,7 +414,7 @@ impl Oracle {
                 Value::Status(status) => row.status.is_some_and(|own| {
                     own >= *status || self.is_written_since(missing, own, account)
                 }),
-                Value::Count(_) | Value::Zone(_) => false,
+                Value::Count(_) | Value::Zone(_) | Value::Zoom(_) => false,
                 Value::Note(_) => {
                     // A further run of a source takes what it has for any source's row, and what the survivor has for
                     // that account's own.

@@ -360,6 +360,7 @@ impl Desk {
             && !self.process.keeps(Rule::Unasked)
         {
             let history = self.history(register).await;
+            self.context.know_run_times(history.times().clone());
             let bars =
                 |verdict: &Obstacle| !matches!(verdict, Obstacle::Busy { is_lost: true, .. });
             let is_barred = |group: Group| history.verdicts(&group).iter().any(|(_, v)| bars(v));

@@ -22,7 +22,7 @@ name = "histories"
 name = "progress"
 account = "userid"
 find = "partition"
-on_conflict = { status = "max", views = "sum", zone = "keep-source" }
+on_conflict = { status = "max", views = "sum", zone = "keep-source", zoom = "latest" }
 
 [[table]]
 name = "seats"
@@ -77,6 +77,7 @@ fn schema() -> Schema {
         column("status", "int", ColumnKind::Regular),
         column("views", "varint", ColumnKind::Regular),
         column("zone", "text", ColumnKind::Regular),
+        column("zoom", "text", ColumnKind::Regular),
         note(),
         begun(),
     ];
@@ -100,7 +101,7 @@ pub fn spec() -> Arc<Spec> {
 /// A key of a table, without its account.
 pub type Place = (TableIndex, &'static str);
 
-/// What a row holds: a status, a count and a zone, where its table has them, and a note.
+/// What a row holds: a status, a count, a zone and a zoom, where its table has them, and a note.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Values {
     pub status: Option<i32>,
@@ -108,6 +109,8 @@ pub struct Values {
     pub views: Option<u128>,
     /// That of the source counts, also where it has none.
     pub zone: Option<String>,
+    /// That of the later write.
+    pub zoom: Option<String>,
     pub note: Option<String>,
 }
 
@@ -143,6 +146,7 @@ pub fn row((table, key): Place, account: &str, values: &Values, is_new: bool) ->
         // It is positive: a byte of zeros before it keeps its sign.
         cells.push(values.views.map(|views| [&[0], &views.to_be_bytes()[..]].concat().into()));
         cells.push(values.zone.as_deref().map(text));
+        cells.push(values.zoom.as_deref().map(text));
     }
     cells.push(values.note.as_deref().map(text));
     cells.push(is_new.then(|| Bytes::from_static(b"begun")));
@@ -161,6 +165,7 @@ pub fn fill(storage: &MemoryStorage, rows: usize) {
                 None,
                 None,
                 None,
+                None,
                 text("begun"),
             ];
             storage.put(PROGRESS, Row::new(cells), now());
@@ -174,7 +179,9 @@ pub fn seen(storage: &MemoryStorage) -> Seen {
     let text = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).unwrap();
     let mut seen = Seen::new();
     for row in storage.dump(PROGRESS) {
-        let [user, key, status, views, zone, note, _] = &row.cells[..] else { unreachable!() };
+        let [user, key, status, views, zone, zoom, note, _] = &row.cells[..] else {
+            unreachable!()
+        };
         let key = match &*text(key.as_ref().unwrap()) {
             "k1" => "k1",
             "k2" => "k2",
@@ -182,8 +189,8 @@ pub fn seen(storage: &MemoryStorage) -> Seen {
         };
         let status = status.as_ref().map(|s| i32::from_be_bytes(s[..].try_into().unwrap()));
         let views = views.as_ref().map(number);
-        let (zone, note) = (zone.as_ref().map(text), note.as_ref().map(text));
-        let values = Values { status, views, zone, note };
+        let [zone, zoom, note] = [zone, zoom, note].map(|cell| cell.as_ref().map(text));
+        let values = Values { status, views, zone, zoom, note };
         seen.insert((text(user.as_ref().unwrap()), (PROGRESS, key)), values);
     }
     for row in storage.dump(SEATS) {

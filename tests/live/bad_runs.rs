@@ -140,7 +140,11 @@ fn a_specification_that_cannot_be_followed() {
         waiting.apply().with("--spec", waiting.world.file(name, spec))
     };
     // What the file alone can tell is an error of usage; the rest needs the schema.
-    waiting.refuses(with("latest.toml", "{ status = \"latest\" }"), 2, &["latest", "status"]);
+    waiting.refuses(
+        with("latest.toml", "{ status = { each = \"latest\" } }"),
+        2,
+        &["latest", "status"],
+    );
     waiting.refuses(with("most.toml", "{ status = \"most\" }"), 2, &["most"]);
     waiting.refuses(with("no.toml", "{ statusses = \"max\" }"), 1, &["statusses"]);
 

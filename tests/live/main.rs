@@ -26,6 +26,7 @@ mod higher;
 mod inputs;
 mod inspect;
 mod kafka;
+mod latest;
 mod lease;
 mod limits;
 mod lists;

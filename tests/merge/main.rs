@@ -11,6 +11,7 @@ mod fields;
 mod followers;
 mod higher;
 mod inspect;
+mod latest;
 mod left;
 mod listed;
 mod lists;

@@ -3,7 +3,7 @@
 use crate::merge::{Entry, Set, Write};
 use crate::model::{Row, expiry};
 
-use super::layout::{Present, PresentTable};
+use super::layout::{Present, PresentTable, TableLayout};
 use super::wire::{Out, Read, Reader};
 use super::{Width, read_cell, read_row, write_cell, write_row};
 
@@ -13,7 +13,7 @@ const COPY: usize = 2;
 const UPDATE: usize = 4;
 const REPLACE: usize = 8;
 
-pub(super) fn write_entry<'a>(out: &mut Out<'a>, entry: &'a Entry, has_ttls: bool) {
+pub(super) fn write_entry<'a>(out: &mut Out<'a>, entry: &'a Entry, layout: &TableLayout) {
     let (write, set) = match &entry.write {
         Write::Nothing => (0, None),
         Write::Copy { set } => (COPY, Some(set)),
@@ -23,17 +23,17 @@ pub(super) fn write_entry<'a>(out: &mut Out<'a>, entry: &'a Entry, has_ttls: boo
     out.number(entry.table);
     out.number(write + if entry.target.is_some() { TARGET } else { 0 });
     if let Some(target) = &entry.target {
-        write_row(out, Width::Slim.kind(entry.table), target, has_ttls);
+        write_row(out, Width::Slim.kind(entry.table), target, layout);
     }
     out.list(&entry.sources, |out, (source, row)| {
         out.number(*source);
-        write_row(out, Width::Full.kind(entry.table), row, has_ttls);
+        write_row(out, Width::Full.kind(entry.table), row, layout);
     });
     if let Some(set) = set {
         out.list(set, |out, Set { column, value, expires }| {
             out.number(*column);
             write_cell(out, value);
-            if has_ttls {
+            if layout.ttls {
                 out.option(*expires, |out, expires| out.signed(expires));
             }
         });

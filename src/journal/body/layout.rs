@@ -35,6 +35,9 @@ pub(crate) struct TableLayout {
     /// Whether rows say when their cells expire.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) ttls: bool,
+    /// Whether rows say when cells were written, in columns in which the later write survives.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) times: bool,
     /// Whether what is swept says whom the survivor's row names instead.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) mentions: bool,
@@ -71,6 +74,7 @@ impl Layout {
             slim: table.slim_len,
             scope: table.scope_columns().collect(),
             ttls: table.carries_ttls,
+            times: table.by_time().next().is_some(),
             mentions: !table.is_mention() && !table.mentions.is_empty(),
             sets_cells: true,
         });
@@ -162,6 +166,8 @@ pub(super) struct PresentTable {
     pub(super) scope: Result<usize, String>,
     /// Whether rows say when their cells expire.
     pub(super) ttls: bool,
+    /// Whether rows say when cells were written.
+    pub(super) times: bool,
     /// Whether what is swept says whom the survivor's row names instead.
     pub(super) mentions: bool,
     /// Whether what is set may be null, and says when it expires where rows do.
@@ -250,6 +256,7 @@ impl PresentTable {
             columns,
             scope,
             ttls: then.ttls,
+            times: then.times,
             mentions: then.mentions,
             sets_cells: then.sets_cells,
         })

@@ -87,12 +87,14 @@ impl Object {
     fn row(&mut self, name: &str, table: &TableLayout, row: &Row) {
         let present = row.cells.iter().enumerate();
         self.cells(name, table, present.filter_map(|(at, cell)| Some((at, cell.as_ref()?))));
-        if !row.expires.is_empty() {
-            self.object(&format!("{name}_expires"), |out| {
-                for (column, expires) in row.expires.iter() {
-                    out.number(&table.columns[column].0, expires);
-                }
-            });
+        for (what, moments) in [("expires", &row.expires), ("written", &row.written)] {
+            if !moments.is_empty() {
+                self.object(&format!("{name}_{what}"), |out| {
+                    for (column, moment) in moments.iter() {
+                        out.number(&table.columns[column].0, moment);
+                    }
+                });
+            }
         }
     }
 

@@ -64,7 +64,7 @@ fn write_swept<'a>(out: &mut Out<'a>, swept: &'a Swept, layout: &TableLayout) {
         }
     });
     out.option(swept.target.as_ref(), |out, target| {
-        write_row(out, Width::Full.kind(swept.table), &target.row, layout.ttls);
+        write_row(out, Width::Full.kind(swept.table), &target.row, layout);
         out.list(&target.times, |out, times| match times {
             WriteTimes::None => out.number(NONE),
             WriteTimes::Unknown => out.number(UNKNOWN),

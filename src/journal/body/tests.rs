@@ -48,17 +48,20 @@ fn cell() -> impl Strategy<Value = Cell> {
 }
 
 fn row(table: &Table, width: usize) -> impl Strategy<Value = Row> + use<> {
-    let expires = prop::collection::vec((0..width, any::<i64>()), 0..3);
-    let has_ttls = table.carries_ttls;
-    (prop::collection::vec(cell(), width), expires).prop_map(move |(cells, expires)| Row {
+    let moments = || prop::collection::vec((0..width, any::<i64>()), 0..3);
+    let (has_ttls, has_times) = (table.carries_ttls, table.by_time().next().is_some());
+    let cells = prop::collection::vec(cell(), width);
+    (cells, moments(), moments()).prop_map(move |(cells, expires, written)| Row {
         cells,
         expires: expires.into_iter().filter(|_| has_ttls).collect(),
+        written: written.into_iter().filter(|_| has_times).collect(),
     })
 }
 
-/// With tables of which when cells expire is journaled, and others.
-fn with_ttls(mut spec: Spec) -> Spec {
+/// With tables of which when cells expire is journaled, or when they were written, and others.
+fn with_moments(mut spec: Spec) -> Spec {
     spec.tables[1].carries_ttls = true;
+    spec.tables[0].survivorship[0].policy = crate::spec::policy("latest").unwrap();
     spec
 }
 
@@ -226,15 +229,15 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn slices_come_back_as_they_were(slice in slice(&with_ttls(altered(widened)))) {
-        let codec = codec(&with_ttls(altered(widened)));
+    fn slices_come_back_as_they_were(slice in slice(&with_moments(altered(widened)))) {
+        let codec = codec(&with_moments(altered(widened)));
         let body = Bytes::from(codec.encode(&slice));
         prop_assert_eq!(codec.decode(&body), Ok(slice));
     }
 
     #[test]
-    fn sweeps_come_back_as_they_were(slice in sweep(&with_ttls(spec()))) {
-        let codec = codec(&with_ttls(spec()));
+    fn sweeps_come_back_as_they_were(slice in sweep(&with_moments(spec()))) {
+        let codec = codec(&with_moments(spec()));
         prop_assert_eq!(codec.decode_sweep(&codec.encode_sweep(&slice).into()), Ok(slice));
     }
 

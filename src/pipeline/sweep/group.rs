@@ -9,9 +9,10 @@ use bytes::Bytes;
 use crate::failpoint;
 use crate::history::{Histories, Left};
 use crate::journal::{Intent, SliceKind, SliceRecord, State};
-use crate::merge::{Announced, Horizon, SweepDecision, SweepSlice, Swept};
+use crate::merge::{Announced, Entry, Horizon, SweepDecision, SweepSlice, Swept};
 use crate::model::{AccountId, Group, Scope, TableIndex, TimedRow, TimestampUs};
-use crate::register::{OWNED_US, Step};
+use crate::register::{OWNED_US, RunTimes, Step};
+use crate::spec::Table;
 use crate::storage::{StorageError, Writer};
 
 use super::super::discovered::Discovered;
@@ -27,6 +28,16 @@ type SharedKey = (TableIndex, Vec<Bytes>);
 /// The keys at which the survivor's row is a copy of the run's own, or is a source's as a whole, with what the run has left
 /// there.
 type Copies = HashMap<SharedKey, Vec<Left>>;
+
+/// What the journal has of some keys.
+#[derive(Default)]
+struct Recorded {
+    copies: Copies,
+    /// What was merged, of tables in which the later write survives.
+    dated: HashMap<SharedKey, Entry>,
+    /// What earlier looks have moved without knowing its time.
+    offered: Vec<Swept>,
+}
 
 /// Why a late row is left beside what may have been given back.
 const GIVEN_BACK: &str = "what the run left at its new place has been written there once more, later than it, by the \
@@ -51,8 +62,9 @@ pub(super) async fn turn<S: Writer>(
     discovered: &Discovered,
     round: usize,
 ) -> Result<Turn, GroupError> {
-    let mut sweeper = Sweeper { window, group, round, t: 0, turn: Turn::default() };
     let records = window.journal.slices(group.index)?;
+    let times = records.iter().map(|record| record.t).collect();
+    let mut sweeper = Sweeper { window, group, round, t: 0, times, turn: Turn::default() };
     let last = records.iter().find(|record| record.kind == SliceKind::Merge && record.completes);
     let Some(last) = last else { return Ok(sweeper.turn) };
     sweeper.t = last.t;
@@ -111,6 +123,8 @@ struct Sweeper<'a, S> {
     round: usize,
     /// The merge's write time.
     t: TimestampUs,
+    /// Those of all that the run did to the group.
+    times: RunTimes,
     turn: Turn,
 }
 
@@ -170,7 +184,7 @@ impl<S: Writer> Sweeper<'_, S> {
             return Ok(());
         }
         let (window, group) = (self.window, self.group);
-        let (copies, offered) = self.recorded(&found)?;
+        let Recorded { copies, dated, offered } = self.recorded(&found)?;
         let now = window.as_of.now();
         let (settled, forgotten) = (window.as_of.settled(now), window.as_of.forgotten());
         // What was written in the milliseconds that the group owns was read before it was merged; where a key was given
@@ -191,10 +205,14 @@ impl<S: Writer> Sweeper<'_, S> {
                 continue;
             }
             let shared = (table, shape.shared_key(&key));
-            let target = match targets.get(&shared) {
+            let mut target = match targets.get(&shared) {
                 Some(target) => target.clone(),
                 None => self.survivor_row(table, &key).await?,
             };
+            if let Some(entry) = dated.get(&shared) {
+                self.date(shape, entry, &mut row);
+                target.iter_mut().for_each(|own| self.date(shape, entry, own));
+            }
             if let (None, Some(own), Some(left)) = (&window.register, &target, copies.get(&shared))
                 && is_given_back(&row, own, left)
             {
@@ -266,9 +284,18 @@ impl<S: Writer> Sweeper<'_, S> {
         self.turn.left.push(Leftover::of(self.group, source, (table, key), why));
     }
 
-    /// What the journal says of the keys: those at which the survivor's row is a copy of the run's own, and what earlier
-    /// looks have moved without knowing its time.
-    fn recorded(&self, found: &[Found]) -> Result<(Copies, Vec<Swept>), GroupError> {
+    /// Dates what the run itself has written, or given back, as the application did.
+    fn date(&self, table: &Table, entry: &Entry, found: &mut TimedRow) {
+        for column in table.by_time() {
+            let cell = &found.row.cells[column];
+            let by_run = found.times[column].latest().filter(|t| self.times.has(*t));
+            let written = by_run.and_then(|_| entry.written_before(column, cell));
+            found.row.written.set(column, written);
+        }
+    }
+
+    /// What the journal says of the keys.
+    fn recorded(&self, found: &[Found]) -> Result<Recorded, GroupError> {
         let spec = &self.window.spec;
         let wanted: HashSet<SharedKey> = found
             .iter()
@@ -277,7 +304,7 @@ impl<S: Writer> Sweeper<'_, S> {
                 (found.table, table.shared_key(&table.key_of(&found.row.row)))
             })
             .collect();
-        let (mut copies, mut offered) = (Copies::new(), Vec::new());
+        let mut recorded = Recorded::default();
         let (journal, codec) = (&*self.window.journal, &self.window.codec);
         let now = self.window.as_of.now();
         let mut walk = Histories::open(journal, codec, spec, self.group.index, now)?;
@@ -290,12 +317,15 @@ impl<S: Writer> Sweeper<'_, S> {
                     continue;
                 }
                 if history.is_copy() || history.is_sources(table) {
-                    copies.insert(shared, history.left(table));
+                    recorded.copies.insert(shared.clone(), history.left(table));
                 }
-                offered.extend(history.swept.drain(..).filter(Swept::is_undated));
+                recorded.offered.extend(history.swept.drain(..).filter(Swept::is_undated));
+                if table.by_time().next().is_some() {
+                    recorded.dated.extend(history.entry.map(|entry| (shared, entry)));
+                }
             }
         }
-        Ok((copies, offered))
+        Ok(recorded)
     }
 
     /// The survivor's row of a source's key, with write times.

@@ -95,6 +95,11 @@ impl<S> Window<S> {
         Arc::new(Self { context, t, times_set, asked, begun: Begun::default(), send, read })
     }
 
+    /// The write time of what it merges, by which the register knows it.
+    pub(crate) fn t(&self) -> TimestampUs {
+        self.t
+    }
+
     /// Whether the clock was set since it was dated: what is not yet begun at its T is not begun any more.
     fn is_outdated(&self) -> bool {
         self.as_of.times_set() != self.times_set

@@ -60,7 +60,7 @@ fn tables_are_found_by_the_account_and_through_each_other() {
     let unbroken = text.replace("\n# ", " ").replace(" The primary", "\n# The primary");
     let unbroken = unbroken.replace(" Found", "\n# Found");
     for line in [
-        "status = \"keep-target\" # int: or \"max\", \"min\", \"first\", \"keep-source\", \"sum\"",
+        "status = \"keep-target\" # int: or \"max\", \"min\", \"first\", \"keep-source\", \"latest\", \"sum\"",
         "tags = \"union\" # set<text>: or \"keep-target\", \"first\", \"keep-source\"",
         "# The primary key of own is (userid, courseid, tenant); accounts are of type text.",
         "# Found by the account itself.",

@@ -10,6 +10,7 @@ mod each;
 mod first;
 mod keep_source;
 mod keep_target;
+mod latest;
 mod max;
 mod min;
 mod sum;
@@ -23,12 +24,13 @@ use bytes::Bytes;
 use crate::model::{Cell, Collection, CqlType, TimestampUs};
 
 /// Every policy that a name alone says.
-static ALL: [fn() -> Arc<dyn Policy>; 7] = [
+static ALL: [fn() -> Arc<dyn Policy>; 8] = [
     || Arc::new(keep_target::KeepTarget),
     || Arc::new(max::Max),
     || Arc::new(min::Min),
     || Arc::new(first::First),
     || Arc::new(keep_source::KeepSource),
+    || Arc::new(latest::Latest),
     || Arc::new(sum::Sum),
     || Arc::new(union::Union),
 ];
@@ -50,6 +52,11 @@ pub(crate) trait Policy: fmt::Debug + Send + Sync {
     /// is, null as well.
     fn is_computed(&self) -> bool {
         true
+    }
+
+    /// Whether it is the write times that decide, as [`late`](Self::late) says, also in a merge: values are read with these.
+    fn goes_by_time(&self) -> bool {
+        false
     }
 
     /// Whether a value that is offered twice counts twice. Such a value is offered once, and what came of it is compared
@@ -153,12 +160,7 @@ pub(crate) fn parse(name: &str) -> Result<Arc<dyn Policy>, String> {
             Some((last, others)) => format!("{} or {last}", others.join(", ")),
             None => String::new(),
         };
-        match name {
-            "latest" => {
-                format!("the policy \"{name}\" is not available in this version: use {names}")
-            }
-            _ => format!("\"{name}\" is not a policy: use {names}"),
-        }
+        format!("\"{name}\" is not a policy: use {names}")
     })
 }
 
@@ -181,7 +183,7 @@ pub(crate) fn of_dates(name: &str, format: &str) -> Result<Arc<dyn Policy>, Stri
 /// That policy is about whole columns.
 pub(crate) fn each(of_entries: Arc<dyn Policy>) -> Result<Arc<dyn Policy>, String> {
     match of_entries.name() {
-        "keep-target" | "keep-source" | "sum" | "union" => Err(format!(
+        "keep-target" | "keep-source" | "latest" | "sum" | "union" => Err(format!(
             "{} is no policy for each entry of a map: use max, min or first",
             of_entries.name()
         )),
@@ -258,9 +260,8 @@ mod tests {
         let error = parse("mix").unwrap_err();
         assert_eq!(
             error,
-            "\"mix\" is not a policy: use keep-target, max, min, first, keep-source, sum or union"
+            "\"mix\" is not a policy: use keep-target, max, min, first, keep-source, latest, sum or union"
         );
-        assert!(parse("latest").unwrap_err().contains("not available"));
     }
 
     #[test]

@@ -124,6 +124,6 @@ impl MemoryStorage {
         let (cells, times) = parts.unzip();
         let expires = columns.iter().enumerate();
         let expires = expires.filter_map(|(at, own)| Some((at, row.row.expires.of(*own)?)));
-        TimedRow { row: Row { cells, expires: expires.collect() }, times }
+        TimedRow { row: Row { expires: expires.collect(), ..Row::new(cells) }, times }
     }
 }

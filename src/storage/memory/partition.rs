@@ -190,7 +190,7 @@ impl StoredRow {
         let is_seen = self.marker.is_some_and(is_inserted)
             || cells[key.len()..columns].iter().any(Option::is_some)
             || unasked.any(|t| Some(t) >= skipped_before);
-        is_seen.then_some(TimedRow { row: Row { cells, expires }, times })
+        is_seen.then_some(TimedRow { row: Row { expires, ..Row::new(cells) }, times })
     }
 }
 

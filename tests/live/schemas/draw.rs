@@ -36,6 +36,7 @@ pub(super) struct Column {
 pub(super) enum Policy {
     KeepTarget,
     KeepSource,
+    Latest,
     Max,
     Min,
     First,
@@ -253,6 +254,7 @@ impl Policy {
         match self {
             Self::KeepTarget => "\"keep-target\"".to_owned(),
             Self::KeepSource => "\"keep-source\"".to_owned(),
+            Self::Latest => "\"latest\"".to_owned(),
             Self::Max => "\"max\"".to_owned(),
             Self::Min => "\"min\"".to_owned(),
             Self::First => "\"first\"".to_owned(),
@@ -619,7 +621,7 @@ fn policies(of: &Type, carries_ttls: bool) -> Vec<Policy> {
     let mut policies = vec![Policy::KeepTarget];
     match of {
         Type::One(of) => {
-            policies.extend([Policy::First, Policy::KeepSource]);
+            policies.extend([Policy::First, Policy::KeepSource, Policy::Latest]);
             if ORDERED.contains(of) {
                 policies.extend([Policy::Max, Policy::Min, Policy::Max]);
             }

@@ -254,7 +254,9 @@ fn followed_both_ways(scene: &mut Scene<'_>, halves: [Table; 2]) {
         for run in &runs {
             scene.world.over("verify", run).run().exits(0);
         }
-        before.push(scene.dump());
+        let mut after = scene.dump();
+        Scene::mark_runs(&before[0], &mut after);
+        before.push(after);
     }
     for half in [1, 0] {
         scene.run.clone_from(&runs[half]);

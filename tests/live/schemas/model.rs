@@ -21,6 +21,8 @@ pub(super) enum Value {
 pub(super) struct Cell {
     pub(super) value: Value,
     pub(super) expires: Option<i64>,
+    /// When it was written, where it was there before.
+    pub(super) written: Option<i64>,
 }
 
 pub(super) type Key = Vec<String>;
@@ -284,7 +286,8 @@ impl Model<'_> {
         self.sweep(late, outcome);
         if are_later {
             write(&mut outcome.rows, &|table, column| {
-                matches!(table.policy(column), Policy::KeepTarget | Policy::KeepSource)
+                let by_time = [Policy::KeepTarget, Policy::KeepSource, Policy::Latest];
+                by_time.contains(&table.policy(column))
             });
         }
         self.map_mentions(&mut outcome.rows);
@@ -320,7 +323,9 @@ fn join(row: &mut Cells, column: usize, cell: &Cell) {
 fn lay_over(table: &Table, kept: &mut Cells, late: &Cells) {
     for (column, cell) in late {
         match table.policy(*column) {
-            Policy::KeepTarget | Policy::KeepSource | Policy::Union => join(kept, *column, cell),
+            Policy::KeepTarget | Policy::KeepSource | Policy::Latest | Policy::Union => {
+                join(kept, *column, cell);
+            }
             policy => _ = combine_cell(table, (*column, policy), kept, cell),
         }
     }
@@ -366,7 +371,21 @@ fn combine(table: &Table, kept: &mut Cells, offered: &Cells) -> bool {
             }
         }
     }
-    let others = offered.iter().filter(|(column, _)| table.policy(**column) != Policy::KeepSource);
+    for (column, policy) in &table.policies {
+        let (Policy::Latest, Some(cell)) = (policy, offered.get(column)) else { continue };
+        let own = kept.get(column);
+        if own.is_none_or(|own| own.written < cell.written) {
+            let is_other = differs(own, Some(cell));
+            match kept.get_mut(column) {
+                // Nothing is written, and it lasts as long as it did.
+                Some(own) if !is_other => own.written = cell.written,
+                _ => _ = kept.insert(*column, cell.clone()),
+            }
+            is_changed |= is_other;
+        }
+    }
+    let is_done = |column| [Policy::KeepSource, Policy::Latest].contains(&table.policy(column));
+    let others = offered.iter().filter(|(column, _)| !is_done(**column));
     let others = others.map(|(column, cell)| (*column, cell.clone())).collect();
     late_combine(table, kept, &others) || is_changed
 }
@@ -397,6 +416,11 @@ fn combine_cell(
         let before = own.clone();
         join(kept, column, offered);
         return kept.get(&column) != Some(&before);
+    }
+    if policy == Policy::Latest {
+        let is_changed = own != offered;
+        own.clone_from(offered);
+        return is_changed;
     }
     let lasts_longer = match (own.expires, offered.expires) {
         (Some(own), Some(offered)) => offered > own,

@@ -126,7 +126,7 @@ impl Scene<'_> {
         let percent = if table.carries_ttls { 60 } else { 8 };
         let expires = (expires && self.random.chance(percent))
             .then(|| now_s() + 3_600 * 10 * (1 + self.random.below(9) as i64));
-        (!is_nothing).then_some(Cell { value, expires })
+        (!is_nothing).then_some(Cell { value, expires, written: None })
     }
 
     pub(super) fn load(&self, all: &[Rows]) {
@@ -268,7 +268,10 @@ impl Scene<'_> {
             if !table.carries_ttls {
                 cells.values_mut().for_each(|cell| cell.expires = None);
             }
-            if !cells.is_empty() {
+            // A row of which every cell is later looks as if it had been deleted and begun anew, and is listed.
+            let is_later =
+                |column: &usize| cells.contains_key(column) || write.cells.contains_key(column);
+            if !cells.is_empty() && !merged.rows[write.table][&key].keys().all(is_later) {
                 own.push(Late { table: write.table, key, cells });
             }
         }
@@ -282,6 +285,17 @@ impl Scene<'_> {
         self.world.execute(statements.collect());
     }
 
+    /// Has what a run has written since a world was loaded be older than all else, as its time is not the application's.
+    pub(super) fn mark_runs(loaded: &[Rows], now: &mut [Rows]) {
+        let cells = loaded.iter().flat_map(BTreeMap::values).flat_map(BTreeMap::values);
+        let last = cells.filter_map(|cell| cell.written).max();
+        for cell in now.iter_mut().flat_map(BTreeMap::values_mut).flat_map(BTreeMap::values_mut) {
+            if cell.written > last {
+                cell.written = cell.written.map(|t| t - (1 << 62));
+            }
+        }
+    }
+
     pub(super) fn dump(&self) -> Vec<Rows> {
         self.tables.iter().map(|table| runtime().block_on(self.read(table))).collect()
     }
@@ -291,7 +305,9 @@ impl Scene<'_> {
             table.columns.iter().map(|column| column.name.clone()).collect();
         let ones: Vec<usize> =
             (table.key..table.columns.len()).filter(|at| table.columns[*at].of.is_one()).collect();
-        names.extend(ones.iter().map(|at| format!("TTL({})", table.columns[*at].name)));
+        for of in ["TTL", "WRITETIME"] {
+            names.extend(ones.iter().map(|at| format!("{of}({})", table.columns[*at].name)));
+        }
         let query =
             format!("SELECT {} FROM {}.{}", names.join(", "), self.world.keyspace, table.name);
         let pager = self.world.session().query_iter(query.as_str(), ()).await;
@@ -300,7 +316,11 @@ impl Scene<'_> {
         let now = now_s();
         rows.map(|row| {
             let mut row = row.unwrap_or_else(|error| panic!("{query}: {error}")).columns;
-            let ttls = row.split_off(table.columns.len());
+            let mut ttls = row.split_off(table.columns.len());
+            let times = ttls.split_off(ones.len());
+            let times = ones.iter().zip(times);
+            let times: BTreeMap<usize, i64> =
+                times.filter_map(|(at, t)| Some((*at, t?.as_bigint()?))).collect();
             let ttls: BTreeMap<usize, i64> = ones
                 .iter()
                 .zip(ttls)
@@ -311,7 +331,9 @@ impl Scene<'_> {
             let cells = values.iter().enumerate().filter_map(|(n, value)| {
                 let column = table.key + n;
                 let value = read(&table.columns[column].of, value.as_ref()?);
-                Some((column, Cell { value, expires: ttls.get(&column).map(|ttl| now + ttl) }))
+                let expires = ttls.get(&column).map(|ttl| now + ttl);
+                let written = times.get(&column).copied();
+                Some((column, Cell { value, expires, written }))
             });
             (key.collect(), cells.collect())
         })

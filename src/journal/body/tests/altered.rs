@@ -96,7 +96,7 @@ fn codec_of(spec: &Spec, journal: &MemoryJournal) -> Codec {
 /// Until it could be null, what was set said nothing of when it expires: with the longest of those that were the same.
 #[test]
 fn what_was_set_before_it_could_be_null_is_still_read() {
-    let spec = with_ttls(spec());
+    let spec = with_moments(spec());
     let mut then = Layout::of(&spec);
     then.tables.iter_mut().for_each(|table| table.sets_cells = false);
     let journal = MemoryJournal::default();
@@ -114,7 +114,7 @@ fn what_was_set_before_it_could_be_null_is_still_read() {
         out.number(2);
         out.list(&sources, |out, (source, row)| {
             out.number(*source);
-            write_row(out, Width::Full.kind(1), row, true);
+            write_row(out, Width::Full.kind(1), row, &then.tables[1]);
         });
         out.list([&value], |out, value| {
             out.number(2);
