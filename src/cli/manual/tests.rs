@@ -27,13 +27,13 @@ const PLACEHOLDERS: [(&str, &str); 5] = [
 
 /// Lines for a shell that are no commands of ours.
 const OTHERS: [&str; 3] = [
-    "cargo build --release",
+    "cargo install --path . --locked",
     "ssh -L 8088:localhost:8088 dbhost",
     "tar -xzf tributary-0.1.0-linux-x86_64.tar.gz --strip-components=1 -C /usr/local",
 ];
 
 /// Flags of other programs, and scripts.
-const FOREIGN_FLAGS: [&str; 4] = ["--full", "--release", "--open", "--strip-components"];
+const FOREIGN_FLAGS: [&str; 5] = ["--full", "--locked", "--open", "--path", "--strip-components"];
 
 /// Files that are no part of a run directory.
 const FOREIGN_FILES: [&str; 4] = ["tributary.toml", "control.sock", "wrong.csv", "pairs.csv.gz"];
