@@ -123,6 +123,22 @@ mod tests {
     }
 
     #[test]
+    fn what_a_group_wrote_is_told_from_what_came_later() {
+        let times = |t| WriteTimes::Elements(vec![t, t + 1, 900 + LISTS_US]);
+        assert!(is_written_at(&times(1_000), 1_000) && is_written_at(&times(1_000), 997));
+        let outside = WriteTimes::Elements(vec![900, 1_000, 1_001 + LISTS_US]);
+        assert!(!is_written_at(&outside, 1_000) && !is_written_at(&WriteTimes::Unknown, 1));
+        let (own, read) = (list(&["a", "b", "a"]), list(&["c", "a"]));
+        assert!(
+            has_later(&own, &times(800), 800, &read),
+            "the last is later, and was read as well"
+        );
+        assert!(!has_later(&own, &times(900), 900, &read), "all are of attempts");
+        assert!(!has_later(&own, &times(800), 800, &list(&["b"])));
+        assert!(!has_later(&own, &WriteTimes::Unknown, 800, &read));
+    }
+
+    #[test]
     fn all_copies_of_a_change_count_together() {
         let tries = Tries::default();
         let copy = tries.clone();
