@@ -58,6 +58,7 @@ const EDGES: &[(&str, &[&str])] = &[
         &[
             "model",
             "failpoint",
+            "setting",
             "spec",
             "readable",
             "merge",
@@ -74,6 +75,7 @@ const EDGES: &[(&str, &[&str])] = &[
         &[
             "model",
             "failpoint",
+            "setting",
             "spec",
             "merge",
             "storage",

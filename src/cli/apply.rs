@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 
-use super::again;
 use super::identity::Identity;
 use super::input::{self, Begun, Earlier, Planned};
 use super::live::Live;
@@ -78,7 +77,7 @@ async fn carry_out(
         Traces { failures: prepared.failures()?, latency: prepared.create(files::LATENCY)? };
     let run_dir = prepared.commit()?;
     tracing::info!("run {} in {}", record.id, run_dir.path().display());
-    let run = again::short(run_dir.path());
+    let run = run_dir.path().to_path_buf();
     console.again.set(Advice::Resume { run, all: false, secrets: settings.secret_flags.clone() });
     live.is_reached_in(run_dir.path(), console);
 

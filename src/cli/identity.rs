@@ -113,7 +113,17 @@ pub(super) fn check_tables(journal: &dyn Journal, spec: &Spec) -> Result<(), Fai
     let first = layouts.first().ok_or_else(|| missing("layout"))?;
     let now_of = |name: &str| now.tables.iter().find(|table| table.name == name);
     for then in &first.tables {
-        if let Some(what) = now_of(&then.name).and_then(|now| is_another(then, now)) {
+        let Some(now) = now_of(&then.name) else { continue };
+        if let Some(renamed) = renamed(then, now) {
+            return Err(Failure::failed(anyhow!(
+                "columns of the primary key of table {name} were renamed since the run began ({}), and the run knows \
+                 its rows by the names of before: give them back (ALTER TABLE {name} RENAME …), repeat the command, and \
+                 rename them when the run is over",
+                renamed.join(", "),
+                name = then.name,
+            )));
+        }
+        if let Some(what) = is_another(then, now) {
             return Err(Failure::failed(anyhow!(
                 "table {} {what} since the run began. What the run left is not there, and what it journaled would not \
                  belong there, so nothing is compared or written; to merge the same pairs in the new table, end \
@@ -133,6 +143,17 @@ pub(super) fn check_tables(journal: &dyn Journal, spec: &Spec) -> Result<(), Fai
     });
     since.collect::<BTreeSet<_>>().iter().for_each(|what| tracing::warn!("{what}"));
     Ok(())
+}
+
+/// The columns of the primary key that have other names in what is the same table. Of a primary key nothing else can be
+/// altered.
+fn renamed(then: &TableLayout, now: &TableLayout) -> Option<Vec<String>> {
+    let is_same = then.id.is_some() && then.id == now.id && then.key == now.key;
+    let keys = [then, now].map(|table| table.columns.iter().take(table.key));
+    let [then, now] = keys;
+    let pairs = then.zip(now).filter(|(then, now)| then != now);
+    let renamed: Vec<_> = pairs.map(|((then, _), (now, _))| format!("{then} is {now}")).collect();
+    (is_same && !renamed.is_empty()).then_some(renamed)
 }
 
 /// Whether a table of the same name is another one.
@@ -246,7 +267,12 @@ mod tests {
             "an old journal does not know it"
         );
         assert_eq!(is(table(Some("2"), 2, "a:text b:text")), "has been dropped and created anew");
-        let other = is(table(Some("1"), 2, "a:text c:text n:int"));
+        let altered = "a:text c:text n:int";
+        assert_eq!(renamed(&then, &table(Some("1"), 2, altered)), Some(vec!["b is c".to_owned()]));
+        for (id, columns) in [(Some("2"), altered), (None, altered), (Some("1"), "a:text b:text")] {
+            assert_eq!(renamed(&then, &table(id, 2, columns)), None, "{id:?} {columns}");
+        }
+        let other = is(table(None, 2, altered));
         assert!(other.contains("(a text, c text; it was a text, b text)"), "{other}");
     }
 }

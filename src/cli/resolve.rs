@@ -9,9 +9,7 @@ use std::path::{self, Path};
 use serde_json::Value;
 
 use super::bound::{Bound, of_cluster};
-use super::catalogue::calls::{
-    FORCE, INSPECT, KEEP_CHANGED, OR_RESUME, PAIRS, REPAIR, RESTART, USE_COPY,
-};
+use super::catalogue::calls::{INSPECT, OR_RESUME, PAIRS, USE_COPY};
 use super::catalogue::output::{CONFIG, LISTEN, RUN_DIR};
 use super::catalogue::work::{FOLLOW, SHARD, SPEC, of_groups};
 use super::recorded::{Recorded, record, record_of, with_accounts, with_only, with_spec};
@@ -29,6 +27,7 @@ use crate::pipeline::WorkSettings;
 use crate::run::LACKS;
 use crate::setting::{Command, Described, Given, Layers, Origin, SettingsError};
 use crate::spec::RawSpec;
+use crate::{undo, verify};
 use parts::{recorded_spec, secret_flags, source};
 
 pub(super) use parts::{log_format, named_cluster, output, spec};
@@ -210,28 +209,20 @@ pub(super) fn resume(begun: &Recorded, layers: &Layers) -> Result<ResumeSettings
 
 /// The settings of `verify`; the layers lie over those of the run.
 pub(super) fn verify(begun: &Recorded, layers: &Layers) -> Result<VerifySettings, SettingsError> {
-    Ok(VerifySettings {
-        run: of_run(Command::Verify, recorded_spec(begun, layers)?, layers)?,
-        repair: layers.get(&REPAIR)?,
-        restart: layers.get(&RESTART)?,
-    })
+    let run = of_run(Command::Verify, recorded_spec(begun, layers)?, layers)?;
+    Ok(VerifySettings { run, options: verify::Options::of(layers)? })
 }
 
 /// The settings of `undo`; the layers lie over those of the run.
 pub(super) fn undo(begun: &Recorded, layers: &Layers) -> Result<UndoSettings, SettingsError> {
     let run = of_run(Command::Undo, recorded_spec(begun, layers)?, layers)?;
-    let (force, keep_changed) = (layers.get(&FORCE)?, layers.get(&KEEP_CHANGED)?);
-    if force && keep_changed {
-        return Err(SettingsError::new(
-            "--keep-changed leaves what was changed since, and --force takes it back: leave out one of them",
-        ));
-    }
+    let options = undo::Options::of(layers)?;
     let pairs = match layers.find(&PAIRS)? {
         None => None,
         // The file may be written in another way than the run's input, but its accounts are the run's.
         Some(path) => Some((path, Format::of(layers, begun.format.accounts)?)),
     };
-    Ok(UndoSettings { run, pairs, force, keep_changed })
+    Ok(UndoSettings { run, pairs, options })
 }
 
 /// What is added up is counted once only where it is known what other runs have counted.
@@ -249,7 +240,9 @@ fn may_add_up(spec: &RawSpec, cluster: &ClusterSettings) -> Result<(), SettingsE
 fn of_run(command: Command, spec: RawSpec, layers: &Layers) -> Result<RunSettings, SettingsError> {
     let cluster = ClusterSettings::of(layers)?;
     let (events, work) = match command {
-        Command::Verify if !layers.get(&REPAIR)? => (None, WorkSettings::of_verification(layers)?),
+        Command::Verify if !verify::Options::of(layers)?.repair => {
+            (None, WorkSettings::of_verification(layers)?)
+        }
         Command::Verify => {
             (events(&spec, Silence::Allowed, layers)?, WorkSettings::of_verification(layers)?)
         }

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::engine::{Engine, Merged, ToMerge};
 use super::latency_log::LatencyLog;
-use super::{Console, Exit, Failure, RunSettings, again, facts, live, register, runs, scan, sweep};
+use super::{Console, Exit, Failure, RunSettings, facts, live, register, runs, scan, sweep};
 use crate::advice::Advice;
 use crate::journal::{JournalError, State};
 use crate::latency::LatencySummary;
@@ -318,8 +318,8 @@ impl Session<'_> {
         if applied.stopped.is_some() || applied.groups.failed > 0 {
             return console.again.command().cloned();
         }
-        let (run, secrets) =
-            (again::short(self.run_dir.path()), self.settings.secret_flags.to_vec());
+        let run = self.run_dir.path().to_path_buf();
+        let secrets = self.settings.secret_flags.to_vec();
         (applied.groups.limited > 0).then_some(Advice::Resume { run, all: true, secrets })
     }
 }

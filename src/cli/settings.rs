@@ -15,6 +15,7 @@ use crate::model::Part;
 use crate::pairs::Format;
 use crate::pipeline::WorkSettings;
 use crate::spec::RawSpec;
+use crate::{undo, verify};
 
 /// What `plan` works with.
 #[derive(Clone, Debug)]
@@ -100,10 +101,7 @@ pub(crate) struct ResumeSettings {
 #[derive(Clone, Debug)]
 pub(crate) struct VerifySettings {
     pub(crate) run: RunSettings,
-    /// Write what is missing or worse again.
-    pub(crate) repair: bool,
-    /// Begin anew.
-    pub(crate) restart: bool,
+    pub(crate) options: verify::Options,
 }
 
 /// What `undo` works with.
@@ -112,10 +110,7 @@ pub(crate) struct UndoSettings {
     pub(crate) run: RunSettings,
     /// The pairs whose groups are undone, and how they are written; none for all of them.
     pub(crate) pairs: Option<(PathBuf, Format)>,
-    /// Take back also what has been changed since.
-    pub(crate) force: bool,
-    /// End what an undo has begun, and leave what was changed.
-    pub(crate) keep_changed: bool,
+    pub(crate) options: undo::Options,
 }
 
 /// Where the pairs are and how they are written.

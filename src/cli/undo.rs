@@ -31,7 +31,7 @@ use crate::register::RunState;
 use crate::report::{FailureReasons, Undoing, UndoneGroups, UndoneTable};
 use crate::run::{RunDir, RunRecord, files};
 use crate::spec::{Spec, Table};
-use crate::undo::{self, Options, SelectError, Selected, Undone};
+use crate::undo::{self, SelectError, Selected, Undone};
 
 /// How many reasons for failures the report tells.
 const REASONS: usize = 10;
@@ -79,12 +79,12 @@ async fn begin(
     register::enter(&ready.past, run, checked, &journal, identity::groups(&journal)?).await?;
     check_tables(&journal, ready.spec())?;
     let (refused, first) = leave_to_others(&mut selected, &ready, record, &journal).await?;
-    if settings.keep_changed {
+    if settings.options.keep_changed {
         let begun = groups_in(&journal, &[State::Undoing, State::Disputed])?;
         selected.groups.retain(|group| begun.contains(group));
         selected.erased = 0;
     }
-    let is_of_whole = pairs.is_none() && !settings.keep_changed;
+    let is_of_whole = pairs.is_none() && !settings.options.keep_changed;
     if is_of_whole && (refused.is_empty() || !selected.groups.is_empty()) {
         // A run that is undone as a whole does not go on merging, whatever becomes of the rest.
         journal.set_meta(WHOLE_UNDONE, "yes")?;
@@ -120,7 +120,7 @@ async fn carry_out(
     // From here on trouble is kept until the report is out: what was done has to be known, however
     // rough the end.
     let spec = Arc::clone(&engine.context.spec);
-    let kept_changed = match settings.keep_changed {
+    let kept_changed = match settings.options.keep_changed {
         true => keep_changed(&engine, &selected, &mut undone).await,
         false => Ok(0),
     };
@@ -154,8 +154,8 @@ async fn carry_out(
         finished_at,
         elapsed_s: finished_at.since(started_at).as_secs_f64(),
         exit_code: exit.code(),
-        force: settings.force,
-        keep_changed: settings.keep_changed,
+        force: settings.options.force,
+        keep_changed: settings.options.keep_changed,
         pairs_file: settings.pairs.as_ref().map(|(path, _)| path.clone()),
         stopped: stopped(&undone, console),
         again: if is_left { console.again.command().cloned() } else { None },
@@ -274,16 +274,21 @@ async fn walk(
         }
     }
     let shown = ProgressDisplay::start(console, engine.snapshot(groups_total));
-    let options = Options { force: settings.force };
     let on_failure = |pairs: &[Pair], Reason { reason, class }: &Reason| {
         tracing::error!("a group of {} pairs failed: {reason}", pairs.len());
         console.status.failed(pairs, reason);
         reasons.add(pairs, class);
     };
     let groups = &selected.groups;
-    let undone =
-        undo::undo(&engine.context, groups, options, stop.clone(), &engine.progress, on_failure)
-            .await;
+    let undone = undo::undo(
+        &engine.context,
+        groups,
+        settings.options,
+        stop.clone(),
+        &engine.progress,
+        on_failure,
+    )
+    .await;
     shown.finish();
     if undone.0.is_expiring {
         // Who looks at the tables after the command has ended finds them as they were.

@@ -22,7 +22,7 @@ use crate::pipeline::Walked;
 use crate::register::RunState;
 use crate::report::{TruncatedTable, Verification, VerifiedGroups, VerifiedTable};
 use crate::run::{RunDir, RunRecord, files};
-use crate::verify::{self, Options, Verified};
+use crate::verify::{self, Verified};
 
 /// Runs `verify` on a run that has been taken up.
 pub(crate) async fn run(
@@ -41,7 +41,7 @@ async fn carry_out(
     settings: &VerifySettings,
     console: &Console,
 ) -> Result<Exit, Failure> {
-    let VerifySettings { run: settings, repair, restart } = settings;
+    let VerifySettings { run: settings, options } = settings;
     let RunSettings { cluster, spec, .. } = settings;
     let started_at = Moment::now();
     let mut stop = listen(console).map_err(Failure::failed)?;
@@ -51,7 +51,7 @@ async fn carry_out(
     let journal = SqliteJournal::open(&run_dir.file(files::JOURNAL))?;
     Identity::without_plan(record, &cluster.keyspace, spec).check(&journal)?;
     let total = identity::groups(&journal)?;
-    let task = if *repair { Task::Repair } else { Task::Compare };
+    let task = if options.repair { Task::Repair } else { Task::Compare };
     let part = part_of(run_dir.path(), record)?;
     let needs = Needs {
         task,
@@ -66,7 +66,7 @@ async fn carry_out(
     register::enter(&ready.past, run, checked, &journal, total).await?;
     check_tables(&journal, ready.spec())?;
     let truncated = facts::truncated(ready.store(), record.started_at).await;
-    if let (Some(TruncatedTable { table, at }), true) = (truncated.first(), *repair) {
+    if let (Some(TruncatedTable { table, at }), true) = (truncated.first(), options.repair) {
         return Err(Failure::failed(anyhow!(
             "table {table} was truncated at {at}, since the run began: a repair would write again what somebody meant to \
              be gone. Nothing was written; without --repair the rest is compared"
@@ -88,10 +88,9 @@ async fn carry_out(
     let shown = ProgressDisplay::start(console, engine.snapshot(groups_total));
     // Its latencies are of no run: they are told in the report and not kept.
     let log = LatencyLog::start(io::sink(), run_dir.file(files::LATENCY), &engine.context);
-    let options = Options { repair: *repair, restart: *restart };
     let diff = run_dir.file(files::DIFF);
     let (context, progress) = (&engine.context, &engine.progress);
-    let verified = verify::verify(context, options, &merged_on, &diff, progress, stop).await;
+    let verified = verify::verify(context, *options, &merged_on, &diff, progress, stop).await;
     shown.finish();
     let timeline = log.finish().await;
     let verified = verified.map_err(Failure::failed)?;
@@ -116,7 +115,7 @@ async fn carry_out(
         finished_at,
         elapsed_s: finished_at.since(started_at).as_secs_f64(),
         exit_code: exit.code(),
-        repair: *repair,
+        repair: options.repair,
         truncated,
         stopped: stopped(&verified, console),
         again: (!is_over).then_some(command),

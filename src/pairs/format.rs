@@ -1,8 +1,8 @@
 //! How pairs are written: the formats in which a list may come, and what all of them have in common.
 //!
 //! A format is a list of records, each of which can be shown where it is rejected and left out where it is forgotten. Another
-//! is a file below this one, with its own settings, checks and words, and a row of [`FORMATS`]; what a list begins with says
-//! which it is. What is no text, such as a compressed list, is made text before, where it is opened.
+//! is a file below this one, with its own settings, checks and words, and a row of [`FORMATS`]; what a list begins with, or a
+//! setting of the format, says which it is. What is no text, such as a compressed list, is made text before, where it is opened.
 
 pub(super) mod csv;
 
@@ -30,8 +30,6 @@ pub(super) struct FormatKind {
     mend: &'static str,
     /// The settings that are its own.
     settings: &'static [&'static dyn Described],
-    /// Whether a list that begins like this is one of it.
-    begins: fn(&[u8]) -> bool,
     /// What they make.
     of: fn(&Layers) -> Result<Arc<dyn ListFormat>, SettingsError>,
 }
@@ -52,6 +50,9 @@ pub(super) type Opened = Result<Option<(Box<dyn Form>, Head)>, PairsError>;
 
 /// A format with its settings.
 pub(super) trait ListFormat: fmt::Debug + Send + Sync {
+    /// Whether a list that begins like this is one of it, by these settings. The last of [`FORMATS`] is not asked.
+    fn begins(&self, data: &[u8]) -> bool;
+
     /// Looks for what stands before the first record.
     ///
     /// # Errors
@@ -167,7 +168,7 @@ impl Layout {
         format.check()?;
         let open = |data: &[u8], eof| {
             let Some((last, others)) = format.own.0.split_last() else { return Ok(None) };
-            let known = others.iter().find(|(kind, _)| (kind.begins)(data));
+            let known = others.iter().find(|(_, own)| own.begins(data));
             let (kind, own) = known.unwrap_or(last);
             let opened = own.open(data, format, eof);
             // What none of them is may be something else altogether.

@@ -6,7 +6,7 @@
 //! puts all together. To add one, write its row, and ask the [`Layers`] for its value where the settings of that module are
 //! made, which are handed on whole.
 //!
-//! May use `secret`; may be used by `pairs`, `cluster`, `events`, `pace`, `pipeline`, `help` and `cli`.
+//! May use `secret`; may be used by `pairs`, `cluster`, `events`, `pace`, `pipeline`, `verify`, `undo`, `help` and `cli`.
 
 mod layers;
 mod row;

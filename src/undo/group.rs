@@ -147,19 +147,24 @@ impl<S: Writer> Work<'_, S> {
             ..UndoOutcome::default()
         };
         let mut changed = Changed::new();
-        let mut chunk = 0;
+        let (mut chunk, mut before) = (0, before);
         while let Some(histories) = walk.next_chunk()? {
             let keys: Vec<_> = histories.iter().map(|history| self.key(history)).collect();
-            let before = before.and_then(|before| before.slices.get(chunk));
             let record = match pass.slices.get(chunk) {
                 Some(slice) => self.recorded(*slice, keys.len())?,
-                None => self.decide(&keys, pass.t, before.copied()).await?,
+                None => {
+                    let before = before.and_then(|before| before.slices.get(chunk));
+                    self.decide(&keys, pass.t, before.copied()).await?
+                }
             };
+            // It was decided anew, and follows nothing.
+            before = before.filter(|_| record.0.only.is_some());
             chunk += 1;
             self.count(&record, &keys, &mut turn, &mut changed);
             // Every slice but the last was acknowledged before the next one was recorded.
             if chunk >= pass.slices.len() {
-                let writes = Writes { window, group: self.group, t: pass.t };
+                let is_resumed = chunk <= pass.slices.len();
+                let writes = Writes { window, group: self.group, t: pass.t, is_resumed };
                 let written = writes.carry_out(&record, &keys).await?;
                 turn.is_expiring |= written.is_expiring;
                 turn.counted_meanwhile += written.counted_meanwhile;

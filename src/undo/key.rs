@@ -100,9 +100,7 @@ impl<'a> Key<'a> {
             })
         });
         let sources = found.sources.iter();
-        let kept = sources.flat_map(|(source, row)| {
-            columns().filter_map(move |column| self.kept(*source, column, row))
-        });
+        let kept = sources.flat_map(|(source, row)| self.kept_of(*source, row));
         let vanished =
             self.history.entry.as_ref().is_some_and(|entry| entry.may_vanish(self.table));
         let keeps_survivor = found.survivor.is_none() && !self.history.is_copy() && !vanished;
@@ -303,6 +301,16 @@ impl<'a> Key<'a> {
             Some(rule) => rule.policy.may_undo(&Undone { before, left, found }, &same),
             None => same(found, before) || same(found, left),
         }
+    }
+
+    /// What stays of a source's row.
+    pub(super) fn kept_of(
+        &self,
+        source: usize,
+        found: &TimedRow,
+    ) -> impl Iterator<Item = KeptCell> {
+        let columns = self.table.key_len..self.table.columns.len();
+        columns.filter_map(move |column| self.kept(source, column, found))
     }
 
     /// What stays of a cell of a source: what is not of its row from before was written since.

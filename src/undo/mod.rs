@@ -8,7 +8,7 @@
 //! In reading order: `select` says which groups, `key` is the decision about one key, `restore` is what is written, `write` how, `record` is how it is journaled, `group` does it, `announce` tells the world, and `conflicts` reads
 //! back what was left alone.
 //!
-//! May use `model`, `failpoint`, `spec`, `merge`, `storage`, `register`, `events`, `journal`, `history` and `pipeline`;
+//! May use `model`, `failpoint`, `setting`, `spec`, `merge`, `storage`, `register`, `events`, `journal`, `history` and `pipeline`;
 //! may be used by `cli`.
 
 mod announce;
@@ -18,6 +18,7 @@ mod key;
 mod record;
 mod restore;
 mod select;
+mod settings;
 mod write;
 
 use std::ops::ControlFlow;
@@ -31,6 +32,8 @@ pub(crate) use conflicts::keep;
 pub use conflicts::{Conflict, Reported, conflicts};
 pub use select::select;
 pub(crate) use select::{SelectError, Selected};
+pub use settings::Options;
+pub(crate) use settings::UNDO;
 
 use crate::journal::{GroupRecord, Journal, JournalError};
 use crate::model::{Pair, UndoTally, UndonePairs};
@@ -40,13 +43,6 @@ use crate::pipeline::{
 use crate::storage::Writer;
 
 use group::UndoOutcome;
-
-/// How to undo.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
-    /// Restore even what someone changed since.
-    pub force: bool,
-}
 
 /// What an undo did.
 #[derive(Clone, Debug, PartialEq, Eq)]

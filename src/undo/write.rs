@@ -35,6 +35,8 @@ pub(super) struct Writes<'a, S> {
     pub(super) group: &'a Group,
     /// When they are dated.
     pub(super) t: TimestampUs,
+    /// Whether they were decided by a process that has died since.
+    pub(super) is_resumed: bool,
 }
 
 impl<S: Writer> Writes<'_, S> {
@@ -44,7 +46,8 @@ impl<S: Writer> Writes<'_, S> {
         record: &Record,
         keys: &[Key<'_>],
     ) -> Result<Written, GroupError> {
-        let restored: Vec<(usize, How)> = record.restored().collect();
+        let mut restored: Vec<(usize, How)> = record.restored().collect();
+        self.keep_late(&mut restored, keys).await?;
         let mut given = Vec::new();
         let mut taken: Vec<(usize, Vec<Mutation>)> = Vec::new();
         let found = self.lists_of(&restored, keys).await?;
@@ -72,6 +75,26 @@ impl<S: Writer> Writes<'_, S> {
         let counted_meanwhile = self.counted_meanwhile(&restored, keys).await?;
         let announced = self.announced(given_back, keys);
         Ok(Written { is_expiring, counted_meanwhile, announced })
+    }
+
+    /// Without the register a sweep of another run may have placed late cells on emptied sources since it was decided: at
+    /// their own times, over which what is given back would win.
+    async fn keep_late(
+        &self,
+        restored: &mut [(usize, How)],
+        keys: &[Key<'_>],
+    ) -> Result<(), StorageError> {
+        if !self.is_resumed || self.window.register.is_some() {
+            return Ok(());
+        }
+        let sought =
+            restored.iter().map(|(at, _)| Sought { with_survivor: false, ..keys[*at].sought(*at) });
+        let found = keys::look(self.window, self.group, &sought.collect::<Vec<_>>()).await?;
+        for (at, how) in restored {
+            let sources = found.get(at).into_iter().flat_map(|found| &found.sources);
+            how.kept = sources.flat_map(|(source, row)| keys[*at].kept_of(*source, row)).collect();
+        }
+        Ok(())
     }
 
     /// Reports the rows in which somebody has written a number that is added up while it was put back; gives how many there

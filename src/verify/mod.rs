@@ -7,7 +7,7 @@
 //!
 //! Deliberately absent: printing, exit codes, and any write without [`Options::repair`].
 //!
-//! May use `model`, `failpoint`, `spec`, `readable`, `merge`, `storage`, `register`, `events`, `journal`, `history` and
+//! May use `model`, `failpoint`, `setting`, `spec`, `readable`, `merge`, `storage`, `register`, `events`, `journal`, `history` and
 //! `pipeline`; may be used by `report` and `cli`.
 
 mod announce;
@@ -20,6 +20,7 @@ mod judge;
 mod lines;
 mod progress;
 mod repair;
+mod settings;
 mod streams;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +42,8 @@ use crate::storage::{Fault, StorageError, Writer};
 pub(crate) use counts::{Counts, TableCounts};
 pub(crate) use diff::{CELL_COLUMNS, DiffError};
 pub(crate) use judge::Verdict;
+pub use settings::Options;
+pub(crate) use settings::VERIFY;
 
 use diff::Diff;
 use lines::Shared;
@@ -48,15 +51,6 @@ use progress::Checkpoint;
 
 /// How often progress is kept.
 const KEPT_EVERY: Duration = Duration::from_secs(1);
-
-/// How a run is verified.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
-    /// Whether what is missing or worse is written again.
-    pub repair: bool,
-    /// Whether to begin anew, whatever an earlier verify has left to do.
-    pub restart: bool,
-}
 
 /// What came of it.
 #[derive(Debug)]
@@ -150,7 +144,7 @@ pub async fn verify<S: Writer>(
         }
     }
     done.sort_unstable();
-    let fresh = Checkpoint::new(options.repair, done.len(), context.spec.tables.len());
+    let fresh = Checkpoint::new(options, done.len(), context.spec.tables.len());
     let (kept, diff) = begin(fresh, options, &*journal, diff)?;
     let (before, groups_done) = (kept.counts.groups, done.len() as u64);
     progress.done.fetch_add(before, Ordering::Relaxed);

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::journal::{Journal, JournalError};
 
-use super::Counts;
+use super::{Counts, Options};
 
 /// The name under which it is kept.
 const META: &str = "verify";
@@ -22,8 +22,9 @@ const VERSION: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Checkpoint {
     version: u32,
-    /// Whether differences were repaired.
-    repair: bool,
+    /// How it was begun: with others it begins anew.
+    #[serde(flatten)]
+    options: Options,
     /// How many groups were done when it began: if others are done by now, it begins anew.
     groups_done: usize,
     /// The groups before this one have begun.
@@ -39,10 +40,10 @@ pub(super) struct Checkpoint {
 
 impl Checkpoint {
     /// Nothing done yet.
-    pub(super) fn new(repair: bool, groups_done: usize, tables: usize) -> Self {
+    pub(super) fn new(options: Options, groups_done: usize, tables: usize) -> Self {
         Self {
             version: VERSION,
-            repair,
+            options: Options { restart: false, ..options },
             groups_done,
             next: 0,
             open: BTreeSet::new(),
@@ -58,7 +59,7 @@ impl Checkpoint {
         Ok(kept.filter(|kept| {
             !kept.finished
                 && kept.version == self.version
-                && kept.repair == self.repair
+                && kept.options == self.options
                 && kept.groups_done == self.groups_done
                 && kept.counts.tables.len() == self.counts.tables.len()
         }))

@@ -189,12 +189,12 @@ impl Played {
             Does(act) => self.application.lock().unwrap().act(*act),
             Applies(pairs, share, fate, during) => {
                 let run = self.runs.plan(pairs);
-                self.begins(run, pairs);
+                self.begins(run);
                 self.command(run, Command::Apply(*share), *fate, *during).await;
             }
             Part(index, pairs, fate, during) if self.runs.is_registered() => {
                 let run = self.runs.plan_part(*pairs, *index);
-                self.begins(run, &pairs[*index..=*index]);
+                self.begins(run);
                 self.command(run, Command::Apply(Share::All), *fate, *during).await;
             }
             Goes(run, command, fate, during) if !self.runs.runs.is_empty() => {
@@ -219,11 +219,19 @@ impl Played {
         }
     }
 
-    fn begins(&mut self, run: usize, pairs: &[(&'static str, &'static str)]) {
+    fn begins(&mut self, run: usize) {
         debug_assert_eq!(run, self.begun.len());
         self.begun.push(now());
-        let sources = pairs.iter().map(|(from, _)| *from);
-        self.application.lock().unwrap().oracle.merges(sources, now());
+    }
+
+    /// What it has not begun is merged now.
+    fn merges(&self, run: usize) {
+        let groups = self.runs.runs[run].plan.groups().zip(self.runs.states(run));
+        let not_begun = groups.filter(|(_, state)| state.is_none());
+        let oracle = &mut self.application.lock().unwrap().oracle;
+        for (group, _) in not_begun {
+            oracle.merges(run, group.sources().map(ToString::to_string), now());
+        }
     }
 
     /// What stands now.
@@ -272,6 +280,9 @@ impl Played {
         // Two that do not know of each other are kept apart by nobody.
         let is_alone = !self.runs.is_registered() && matches!(fate, Fate::Stopped(_));
         let fate = if is_alone { Fate::Ends } else { fate };
+        if matches!(command, Command::Apply(_) | Command::Resume) {
+            self.merges(run);
+        }
         self.runs.carry_out(run, command, fate, meanwhile).await;
         self.trace(run, command, fate);
         match self.runs.is_standing(run) {

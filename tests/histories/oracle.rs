@@ -70,8 +70,8 @@ pub struct Oracle {
     deleted: BTreeMap<usize, TimestampUs>,
     /// Every delete, whether anything was there or not.
     deletes: Vec<(String, Place, TimestampUs)>,
-    /// Sources of runs, with the times at which these began.
-    merged: Vec<(&'static str, TimestampUs)>,
+    /// Sources of runs, with the times at which these began to merge them.
+    merged: BTreeMap<(usize, String), TimestampUs>,
     next_row: usize,
 }
 
@@ -118,9 +118,10 @@ impl Oracle {
         (row, known.is_none())
     }
 
-    /// A run of these sources begins. Where one of them has come back to life, what it holds is any source's row for it.
-    pub fn merges(&mut self, sources: impl Iterator<Item = &'static str>, at: TimestampUs) {
-        self.merged.extend(sources.map(|source| (source, at)));
+    /// A run begins to merge these sources. Where one of them has come back to life, what it holds is any source's row for
+    /// it.
+    pub fn merges(&mut self, run: usize, sources: impl Iterator<Item = String>, at: TimestampUs) {
+        self.merged.extend(sources.map(|source| ((run, source), at)));
     }
 
     /// The application wrote to a row.
@@ -309,13 +310,12 @@ impl Oracle {
                     "{value:?} of {by} at {place:?} stands at the stranger {stranger}"
                 ));
             }
+            // It may lose to an older value that the undo of a run gives back, of which its own knows nothing.
+            let may_lose = excuses.may_stay && written.is_late;
             let is_excused = match value {
-                Value::Status(_) => excuses.is_anew,
+                Value::Status(_) => excuses.is_anew || may_lose,
                 Value::Count(_) => excuses.is_counted_on,
-                // It may lose to an older value that the undo of a run has given back, of which its own knows nothing.
-                Value::Zone(_) | Value::Zoom(_) | Value::Note(_) => {
-                    excuses.may_stay && written.is_late
-                }
+                Value::Zone(_) | Value::Zoom(_) | Value::Note(_) => may_lose,
             };
             if at.is_empty() && !is_excused && !self.may_be_missing(written, seen, &person) {
                 wrong.push(format!("{value:?} of {by} (row {row}) at {place:?} is lost"));
@@ -324,17 +324,32 @@ impl Oracle {
         wrong
     }
 
-    /// Whether the same person had another row in the place of a zone, or a row that a further run took for one: whichever
-    /// of them was the source's, its zone stands, or none.
+    /// Whether the same person had another row in the place of a zone, or a row that a further run took for one, since what
+    /// came late stood beside what had been moved: whichever of them was the source's, its zone stands, or none.
     fn may_give_way(&self, missing: &Written, person: impl Fn(&str) -> usize) -> bool {
         self.written.iter().any(|other| {
             let is_merged_again = || {
-                let is_after = |at: TimestampUs| at > other.at && other.at > missing.at;
-                self.merged.iter().any(|(source, at)| *source == other.by && is_after(*at))
+                let last = missing.at.max(other.at);
+                let is_one = |source: &str| person(source) == person(&missing.by);
+                let mut further = self.merged.iter().filter(|(_, at)| **at > last);
+                let is_late = missing.is_late || other.is_late;
+                is_late && further.any(|((_, source), _)| is_one(source))
             };
             other.place == missing.place
                 && person(&other.by) == person(&missing.by)
-                && (other.row != missing.row || is_merged_again())
+                && (other.row != missing.row || other.at != missing.at && is_merged_again())
+        })
+    }
+
+    /// Whether a status that was written later, to a source that had been emptied, stands where it was written: the source
+    /// was given its row back under it.
+    fn is_written_since(&self, missing: &Written, status: i32, account: &str) -> bool {
+        self.written.iter().any(|other| {
+            other.value == Value::Status(status)
+                && other.place == missing.place
+                && other.by == account
+                && other.is_late
+                && other.at > missing.at
         })
     }
 
@@ -394,12 +409,15 @@ impl Oracle {
                 return false;
             }
             match &missing.value {
-                Value::Status(status) => row.status.is_some_and(|own| own >= *status),
+                Value::Status(status) => row.status.is_some_and(|own| {
+                    own >= *status || self.is_written_since(missing, own, account)
+                }),
                 Value::Count(_) | Value::Zone(_) | Value::Zoom(_) => false,
                 Value::Note(_) => {
                     // A further run of a source takes what it has for any source's row, and what the survivor has for
                     // that account's own.
-                    let of_source = self.merged.iter().filter(|(source, _)| *source == missing.by);
+                    let merged = self.merged.iter();
+                    let of_source = merged.filter(|((_, source), _)| *source == missing.by);
                     let is_anew = of_source.clone().any(|(_, at)| *at > missing.at);
                     if missing.is_late && (is_anew || of_source.count() > 1) {
                         return true;

@@ -468,7 +468,8 @@ impl Desk {
 
     async fn repair(&self) {
         let folder = tempfile::tempdir().unwrap();
-        let options = verify::Options { repair: true, restart: true };
+        let repair = verify::Options { repair: true, ..Default::default() };
+        let options = verify::Options { restart: true, ..repair };
         let journal = &self.context.journal;
         let mut merged_on = BTreeSet::new();
         if let Some((_, register)) = &self.register {

@@ -167,7 +167,7 @@ proptest! {
         prop_assert_eq!(&dump(&context), &expected);
 
         let folder = tempfile::tempdir().unwrap();
-        let options = Options { repair: false, restart: true };
+        let options = Options { restart: true, ..Options::default() };
         prop_assert_eq!(verified(&context, options, &diff(&folder)).counts.differences(), 0);
 
         let (context, undone, _, failed) = undo_all(context, false);

@@ -188,7 +188,7 @@ fn a_list_that_is_gone_is_found_and_repaired_once() {
     let context = context(storage, &Arc::default());
     run(&context, &group()).0.unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let fine = verified(&context, Options { repair: false, restart: true }, &diff(&folder));
+    let fine = verified(&context, Options { restart: true, ..Options::default() }, &diff(&folder));
     assert_eq!(fine.counts.differences(), 0);
     let column = spec().tables[ENROLMENTS].position(CERTIFICATES).unwrap();
     let key = ["b1", "new"].map(|part| bytes::Bytes::copy_from_slice(part.as_bytes())).to_vec();
@@ -196,10 +196,11 @@ fn a_list_that_is_gone_is_found_and_repaired_once() {
     context.storage.apply(ENROLMENTS, now_us(), &gone);
     // Nobody has deleted it: it was lost.
     context.storage.compact();
-    let found = verified(&context, Options { repair: false, restart: true }, &diff(&folder));
+    let found = verified(&context, Options { restart: true, ..Options::default() }, &diff(&folder));
     assert_eq!(found.counts.differences(), 1);
-    verified(&context, Options { repair: true, restart: true }, &diff(&folder));
+    let repair = Options { repair: true, ..Options::default() };
+    verified(&context, Options { restart: true, ..repair }, &diff(&folder));
     assert_eq!(certificates(&context, "b1", "new").as_deref(), Some("a b a"));
-    let fine = verified(&context, Options { repair: false, restart: true }, &diff(&folder));
+    let fine = verified(&context, Options { restart: true, ..Options::default() }, &diff(&folder));
     assert_eq!(fine.counts.differences(), 0);
 }

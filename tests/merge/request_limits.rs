@@ -202,7 +202,7 @@ fn all_walks(name: &str, limit: Option<Limit>) -> Outcome {
 
     let context = again(context);
     let folder = TempDir::new().unwrap();
-    let look = Options { repair: false, restart: false };
+    let look = Options::default();
     let verified = verified(&context, look, &diff(&folder));
     assert_eq!(verified.failed, 0, "{name}");
     over("verify");

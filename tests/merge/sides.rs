@@ -152,7 +152,7 @@ proptest! {
         merge(rule, &mut expected, &sources());
         prop_assert_eq!(dump(rule, &context), expected);
         let folder = tempfile::tempdir().unwrap();
-        let options = Options { repair: false, restart: true };
+        let options = Options { restart: true, ..Options::default() };
         prop_assert_eq!(verified(&context, options, &diff(&folder)).counts.differences(), 0);
         let (context, undone, _, failed) = undo_all(context, false);
         prop_assert_eq!((undone.undone, failed), (1, Vec::new()));
@@ -283,7 +283,8 @@ fn a_delete_that_was_lost_is_repaired() {
         storage.put(0, row(rule, &key("new"), &own), 1_000);
         let context = context(rule, storage, &journal);
         let folder = tempfile::tempdir().unwrap();
-        let options = Options { repair: true, restart: true };
+        let repair = Options { repair: true, ..Options::default() };
+        let options = Options { restart: true, ..repair };
         let found = verified(&context, options, &diff(&folder)).counts;
         assert_eq!((found.differences(), found.tables[0].repaired), (0, 1), "{rule:?}");
         assert_eq!(dump(rule, &context), [(key("new"), seat(1, None, None))].into());

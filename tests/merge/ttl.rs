@@ -26,8 +26,6 @@ use super::{context_with, run};
 
 const STATUS: usize = 2;
 const LASTING: usize = 4;
-const LOOK: Options = Options { repair: false, restart: false };
-
 /// When everything begins, in seconds.
 const START: ExpiryS = 1_900_000_000;
 /// What expires does so at a multiple of this behind that, and whoever looks does so in between.
@@ -182,7 +180,7 @@ fn storage_of(context: Arc<Context<MemoryStorage>>) -> MemoryStorage {
 
 fn is_as_left(context: &Arc<Context<MemoryStorage>>) -> bool {
     let folder = tempfile::tempdir().unwrap();
-    let verified = verified(context, LOOK, &diff(&folder));
+    let verified = verified(context, Options::default(), &diff(&folder));
     verified.counts.differences() == 0
 }
 

@@ -32,7 +32,7 @@ pub fn undo_all(
     let undone = block_on(undo::undo(
         &context,
         &selected.groups,
-        Options { force },
+        Options { force, ..Options::default() },
         stopped,
         &GroupCounts::default(),
         |_, reason| failures.push(reason.reason.clone()),

@@ -101,7 +101,7 @@ fn walks(order: &str, place: Where, window: usize) -> Vec<(&'static str, [usize;
     seen.push(("sweep", weighed(&context)));
     let context = again(context);
     let folder = TempDir::new().unwrap();
-    let look = Options { repair: false, restart: false };
+    let look = Options::default();
     assert_eq!(verified(&context, look, &diff(&folder)).failed, 0);
     seen.push(("verify", weighed(&context)));
     let (context, _, _, failures) = undo_all(again(context), false);

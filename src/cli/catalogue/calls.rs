@@ -35,12 +35,6 @@ settings! {
     /// Go by the run's own copy of the pairs, though the file that they came from has changed since
     USE_COPY: bool = Setting::switch("use_copy").of_a_call().taken_by(&[Resume]);
 
-    /// Write what is missing or worse again, as of the run's own times: over nothing that was written or deleted since
-    REPAIR: bool = Setting::switch("repair").of_a_call().taken_by(&[Verify]);
-
-    /// Begin with the first group again, instead of going on where a verification was stopped
-    RESTART: bool = Setting::switch("restart").of_a_call().taken_by(&[Verify]);
-
     /// Take back only the groups that these pairs are in: a list, written as the run's pairs are
     PAIRS: PathBuf = Setting::new("pairs", ValueKind::Path, "FILE", values::path)
         .example("wrong.csv").of_a_call().taken_by(&[Undo]);
@@ -52,15 +46,6 @@ settings! {
     /// So long ago the last command of a run must have ended: 90d, 12h
     OLDER_THAN: Duration = Setting::new("older_than", ValueKind::Text, "DURATION", values::time_span)
         .example("90d").of_a_call().required("how long ago a run must have ended, as in 90d").taken_by(&[RunsPrune]);
-
-    /// Take up only the groups that an undo has begun with, and end them: what was changed in them since stays there
-    ///
-    /// What was changed is listed in conflicts.csv, and belongs to whoever changed it; its accounts are free for other
-    /// runs then.
-    KEEP_CHANGED: bool = Setting::switch("keep_changed").of_a_call().taken_by(&[Undo]);
-
-    /// Take back also what has been changed under survivors since the run, and lose those changes
-    FORCE: bool = Setting::switch("force").of_a_call().taken_by(&[Undo]);
 }
 
 settings! {

@@ -2,18 +2,21 @@
 //!
 //! `calls` has the flags that hold for one call, `work` what is merged, `output` how is reported. All others stand with
 //! what they are for: those of the input in [`pairs`], of the cluster in [`cluster`], of the events in [`events`], of how
-//! groups are worked on in [`pipeline`] and [`pace`]. A new setting is a row of one of these tables, and its use.
+//! groups are worked on in [`pipeline`] and [`pace`], of the other walks in [`verify`] and [`undo`]. A new setting is a row of one of these tables, and its use.
 
 pub(super) mod calls;
 pub(super) mod output;
 pub(super) mod work;
 
 use crate::setting::{Described, Layer, SettingRow};
-use crate::{cluster, events, pace, pairs, pipeline};
+use crate::{cluster, events, pace, pairs, pipeline, undo, verify};
 
 /// All of them.
 pub(super) fn all() -> impl Iterator<Item = &'static dyn Described> {
-    let before = [calls::CALLS].into_iter().chain(pairs::tables()).chain([cluster::CASSANDRA]);
+    let before = [calls::CALLS, verify::VERIFY, undo::UNDO]
+        .into_iter()
+        .chain(pairs::tables())
+        .chain([cluster::CASSANDRA]);
     let after = [work::MERGING, pipeline::WORK, pace::PACE, calls::TIMES, output::OUTPUT];
     before.chain(events::tables()).chain(after).flatten().copied()
 }

@@ -328,11 +328,11 @@ fn secrets_are_given_again() {
 fn verify_goes_by_the_run() {
     let begun = resolve(&["--keyspace", "k", "--no-events", "--in-flight", "7"], "", &[]).unwrap();
     let settings = verified(&begun, &[]).unwrap();
-    assert_eq!((settings.run.cluster.keyspace.as_str(), settings.repair), ("k", false));
+    assert_eq!((settings.run.cluster.keyspace.as_str(), settings.options.repair), ("k", false));
     assert_eq!(settings.run.work.pace, pace(InFlight::Fixed(7), None));
     let flags = ["--rate", "0.5", "--repair", "--restart", "--in-flight", "3"];
     let settings = verified(&begun, &flags).unwrap();
-    assert!(settings.repair && settings.restart);
+    assert!(settings.options.repair && settings.options.restart);
     assert_eq!(settings.run.work.pace, pace(InFlight::Fixed(3), Some(0.5)));
     assert!(settings.run.events.is_none(), "the run had none");
     let begun = resolve(&["--keyspace", "k", "--topic", "t"], "", &[]).unwrap();
@@ -349,11 +349,11 @@ fn undo_goes_by_the_run_but_need_not_announce() {
     let begun = resolve(&flags, "", &[]).unwrap();
     let settings = undone(&begun, &[], "rate = 9\n").unwrap();
     assert!(sink(&settings.run.events).contains("topic: \"t\""));
-    assert_eq!((settings.run.work.pace.rate, settings.force), (Some(9.0), false));
+    assert_eq!((settings.run.work.pace.rate, settings.options.force), (Some(9.0), false));
     assert!(settings.pairs.is_none());
     let flags = ["--no-events", "--pairs", "p.csv", "--to-column", "new", "--force"];
     let settings = undone(&begun, &flags, "").unwrap();
-    assert!(settings.run.events.is_none() && settings.force);
+    assert!(settings.run.events.is_none() && settings.options.force);
     let (path, format) = settings.pairs.unwrap();
     assert_eq!(path, PathBuf::from("p.csv"));
     assert_eq!((format.from_column.as_str(), format.to_column.as_str()), ("old", "new"));

@@ -22,7 +22,6 @@ pub(super) static KIND: FormatKind = FormatKind {
             More columns, CRLF and a first line `sep=;` are fine",
     mend: "look whether the delimiter is right; Latin-1 becomes UTF-8 by: iconv -f WINDOWS-1252 -t UTF-8",
     settings: CSV,
-    begins: |_| true,
     of: |layers| Ok(Arc::new(CsvFormat { delimiter: layers.get(&DELIMITER)? })),
 };
 
@@ -75,6 +74,10 @@ impl CsvFormat {
 }
 
 impl ListFormat for CsvFormat {
+    fn begins(&self, _: &[u8]) -> bool {
+        true
+    }
+
     fn open(&self, data: &[u8], format: &Format, eof: bool) -> Opened {
         let found = Header::find(*self, data, format, eof)?;
         Ok(found.map(|(header, head)| (Box::new(header) as Box<dyn Form>, head)))

@@ -271,3 +271,30 @@ fn what_came_late_is_the_account_s_own_row_when_it_survives() {
     ];
     ends(Setting::new(true, 1), &steps);
 }
+
+/// Nobody keeps the sweep of one run off the accounts of another without the register: what it places on a source whose row
+/// is being given back is of an earlier time than that, and stands.
+#[test]
+fn an_undo_that_goes_on_gives_nothing_back_over_what_another_run_has_placed() {
+    // What arrives later still, nobody can look for.
+    let kills: &[fn(usize) -> Fate] = &[
+        |at| Killed(at, Done),
+        |at| Killed(at, Lost),
+        |at| Killed(1_000 + at, Done),
+        |at| Killed(1_000 + at, Lost),
+    ];
+    let steps = |fate| {
+        vec![
+            Does(Writes("a", KEY, Some(true))),
+            applies(&[("c", "a")], Ends),
+            applies(&[("a", "b")], Ends),
+            Does(Writes("c", KEY, Some(true))),
+            Goes(1, Undo(All), fate, None),
+            Goes(0, Resume, Ends, None),
+        ]
+    };
+    for seen in always(false, steps, kills) {
+        let statuses = seen.values().filter_map(|values| values.status);
+        assert_eq!(statuses.max(), Some(2), "{seen:?}");
+    }
+}

@@ -20,9 +20,7 @@ use super::super::model::{Columns, World};
 use super::super::preset::spec;
 use super::super::world::{CONTENT, ENROLMENTS, dump, group, load, to_row};
 use super::super::{coalesce, context_of, run};
-use super::{REPAIR, announced, diff, lines, verified, verified_until};
-
-const LOOK: Options = Options { repair: false, restart: false };
+use super::{announced, diff, lines, repair, verified, verified_until};
 
 fn columns(columns: &[(&str, &str)]) -> Columns {
     columns.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -95,7 +93,7 @@ fn sources_are_emptied_again_of_what_was_copied_and_of_nothing_else() {
     put(CONTENT, &[&key[..], &[("contentid", "c9"), ("status", "3")]].concat(), t - 1);
     put(CONTENT, &[&key[..], &[("contentid", "c1"), ("score", "9")]].concat(), t + 1);
     let folder = TempDir::new().unwrap();
-    let found = verified(&context, LOOK, &diff(&folder));
+    let found = verified(&context, Options::default(), &diff(&folder));
     let changed = ("changed-since", "s", "c1");
     let unknown = ("source-not-emptied", "s", "c9");
     let old = |key| ("source-not-emptied", "s", key);
@@ -107,7 +105,7 @@ fn sources_are_emptied_again_of_what_was_copied_and_of_nothing_else() {
     assert_eq!(found.counts.differences(), 5);
     assert_eq!(found.counts.tables[CONTENT].source_changed_since, 1);
 
-    let repaired = verified(&context, REPAIR, &diff(&folder));
+    let repaired = verified(&context, repair(), &diff(&folder));
     assert_eq!(repaired.counts.differences(), 1, "{:?}", verdicts(&folder));
     let left: Vec<_> = verdicts(&folder).into_iter().filter(|line| line.0 != "repaired").collect();
     assert_eq!(left, verdicts_of(&[changed, unknown]));
@@ -137,15 +135,15 @@ fn what_was_repaired_and_not_announced_is_announced_by_the_next() {
     );
     let folder = TempDir::new().unwrap();
     refuse.store(true, Ordering::Relaxed);
-    let failed = verified(&context, REPAIR, &diff(&folder));
+    let failed = verified(&context, repair(), &diff(&folder));
     assert_eq!((failed.failed, failed.counts.groups), (1, 0));
     assert!(announced(&context).is_empty());
     assert!(dump(&spec(), &context.storage).content.contains_key(&content("t", "c2")));
     refuse.store(false, Ordering::Relaxed);
-    let next = verified(&context, REPAIR, &diff(&folder));
+    let next = verified(&context, repair(), &diff(&folder));
     assert_eq!((next.failed, next.counts.differences()), (0, 0));
     assert_eq!(announced(&context).len(), 1);
-    verified(&context, REPAIR, &diff(&folder));
+    verified(&context, repair(), &diff(&folder));
     assert!(announced(&context).is_empty());
 }
 
@@ -195,7 +193,7 @@ fn a_verify_that_was_stopped_goes_on_and_one_that_was_killed_leaves_no_trace() {
         None
     });
     let folder = TempDir::new().unwrap();
-    let first = verified_until(&context, LOOK, &diff(&folder), stopped);
+    let first = verified_until(&context, Options::default(), &diff(&folder), stopped);
     assert_eq!(first.ended, Walked::Interrupted);
     let compared = first.counts.groups;
     assert!(compared >= 16 && compared < first.done, "{compared} of {}", first.done);
@@ -203,20 +201,20 @@ fn a_verify_that_was_stopped_goes_on_and_one_that_was_killed_leaves_no_trace() {
     // A killed process may have written more than it has kept.
     let mut file = OpenOptions::new().append(true).open(diff(&folder)).unwrap();
     file.write_all(b"row-missing,content_consum").unwrap();
-    let second = verified(&context, LOOK, &diff(&folder));
+    let second = verified(&context, Options::default(), &diff(&folder));
     assert_eq!((second.ended, second.before), (Walked::Finished, compared));
     assert_eq!(second.counts.groups, second.done);
     assert_eq!(second.counts.differences(), planted.len() as u64);
     assert_eq!(accounts(&folder), planted);
     // One that is over begins anew.
-    let third = verified(&context, LOOK, &diff(&folder));
+    let third = verified(&context, Options::default(), &diff(&folder));
     assert_eq!((third.before, third.counts), (0, second.counts));
     assert_eq!(accounts(&folder), planted);
 }
 
 #[test]
 fn only_the_same_verify_is_resumed() {
-    for other in [REPAIR, Options { restart: true, ..LOOK }] {
+    for other in [repair(), Options { restart: true, ..Options::default() }] {
         let (stop, stopped) = watch::channel(false);
         let stop = Mutex::new(Some(stop));
         let (context, planted) = many(move |request| {
@@ -228,7 +226,7 @@ fn only_the_same_verify_is_resumed() {
             None
         });
         let folder = TempDir::new().unwrap();
-        let first = verified_until(&context, LOOK, &diff(&folder), stopped);
+        let first = verified_until(&context, Options::default(), &diff(&folder), stopped);
         assert_eq!(first.ended, Walked::Interrupted);
         let second = verified(&context, other, &diff(&folder));
         assert_eq!((second.before, second.counts.groups), (0, second.done));
@@ -253,12 +251,12 @@ fn groups_that_could_not_be_read_have_another_turn() {
     });
     let folder = TempDir::new().unwrap();
     refuse.store(true, Ordering::Relaxed);
-    let first = verified(&context, LOOK, &diff(&folder));
+    let first = verified(&context, Options::default(), &diff(&folder));
     assert_eq!((first.ended, first.failed), (Walked::Finished, 2));
     assert_eq!(first.counts.groups, first.done - 2);
     assert_eq!(first.error.unwrap().to_string(), "the request was refused");
     refuse.store(false, Ordering::Relaxed);
-    let second = verified(&context, LOOK, &diff(&folder));
+    let second = verified(&context, Options::default(), &diff(&folder));
     assert_eq!((second.before, second.counts.groups), (second.done - 2, second.done));
     assert_eq!(accounts(&folder), planted);
 }

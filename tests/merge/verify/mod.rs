@@ -52,7 +52,10 @@ fn verified_until(
         .unwrap()
 }
 
-const REPAIR: Options = Options { repair: true, restart: false };
+/// Writes what is missing or worse again.
+fn repair() -> Options {
+    Options { repair: true, ..Options::default() }
+}
 
 /// A world after its group is merged.
 fn merged(world: &World, to: &str, sources: &[String]) -> Arc<Context<MemoryStorage>> {

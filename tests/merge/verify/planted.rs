@@ -14,7 +14,7 @@ use super::super::model::World;
 use super::super::preset::spec;
 use super::super::sweep;
 use super::super::world::{CONTENT, ENROLMENTS, dump, to_row, world_and_group};
-use super::{Line, REPAIR, announced, diff, lines, merged, verified};
+use super::{Line, announced, diff, lines, merged, repair, verified};
 
 /// A row of the survivor at a key that a source had.
 #[derive(Clone, Debug)]
@@ -253,7 +253,7 @@ proptest! {
 
         // It is repaired, but for rows of which the run knows too little.
         announced(&context);
-        let repaired = verified(&context, REPAIR, &diff(&folder));
+        let repaired = verified(&context, repair(), &diff(&folder));
         prop_assert_eq!(repaired.counts.differences(), missing_own);
         let repaired_rows: u64 = repaired.counts.tables.iter().map(|table| table.repaired).sum();
         prop_assert_eq!(repaired_rows as usize, repairs);
@@ -268,7 +268,7 @@ proptest! {
 
         // What is repaired is so for good, with nothing more to announce; what is hidden stays so.
         let journaled = context.journal.slices(0).unwrap().len();
-        verified(&context, REPAIR, &diff(&folder));
+        verified(&context, repair(), &diff(&folder));
         prop_assert_eq!(without_verdict(&lines(&diff(&folder)), ""), remaining);
         prop_assert_eq!(dump(&spec(), &context.storage), now);
         if !is_hidden {
