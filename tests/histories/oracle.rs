@@ -365,7 +365,8 @@ impl Oracle {
                 && person(&other.by) == person(&missing.by)
         };
         let mut rivals = self.written.iter().filter(is_rival);
-        let runs = self.merged.iter().map(|(_, at)| *at).filter(|at| *at > missing.at);
+        let since = self.merged.iter().filter(|(_, at)| **at > missing.at);
+        let runs = since.map(|((run, _), _)| run);
         if runs.collect::<BTreeSet<_>>().len() > 1 {
             let standing = standing(seen);
             rivals.any(|other| standing.contains_key(&(other.place, other.value.clone())))
