@@ -347,11 +347,14 @@ impl Oracle {
     /// was given its row back under it.
     fn is_written_since(&self, missing: &Written, status: i32, account: &str) -> bool {
         self.written.iter().any(|other| {
+            let is_before = |at: &TimestampUs| *at < other.at;
+            let mut merged = self.merged.iter();
             other.value == Value::Status(status)
                 && other.place == missing.place
                 && other.by == account
                 && other.is_late
                 && other.at > missing.at
+                && merged.any(|((_, source), at)| source == account && is_before(at))
         })
     }
 
