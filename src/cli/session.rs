@@ -26,6 +26,9 @@ use crate::run::{Failures, RunDir, RunError, RunRecord, files};
 /// How many reasons for failures the report tells.
 const REASONS: usize = 10;
 
+/// Groups that are merged; of the second, something that came late is still on its way, and the next session ends that.
+const MERGED: [State; 2] = [State::Done, State::Sweeping];
+
 /// A run that is about to be worked on.
 pub(super) struct Session<'a> {
     pub(super) run_dir: RunDir,
@@ -159,10 +162,10 @@ impl Session<'_> {
         console: &Console,
     ) -> (Applied, Result<(), JournalError>) {
         let outcome = &merged.outcome;
-        let before = self.fates(&self.known);
+        let before = self.fates(&self.known, &[State::Done]);
         let whole = self.whole_run(engine).await;
         let ((groups, pairs), tally, journaled) = match &whole {
-            Ok((now, tally)) => (self.fates(now), tally, Ok(now)),
+            Ok((now, tally)) => (self.fates(now, &MERGED), tally, Ok(now)),
             // What the journal cannot tell any more is what was counted here.
             Err(error) => (counted(before, outcome), &outcome.tally, Err(error.clone())),
         };
@@ -238,19 +241,19 @@ impl Session<'_> {
     async fn whole_run(&self, engine: &Engine) -> Result<(Known, Tally), JournalError> {
         engine.journal.flush().await?;
         let mut tally = Tally::new(engine.context.spec.tables.len());
-        tally.add(&engine.journal.tally(&[State::Done])?);
+        tally.add(&engine.journal.tally(&MERGED)?);
         Ok((Known::new(engine.journal.states()?), tally))
     }
 
-    /// What became of the groups, and of their pairs.
-    fn fates(&self, known: &Known) -> (Fates, Fates) {
+    /// What became of the groups, and of their pairs, where these states are done.
+    fn fates(&self, known: &Known, done: &[State]) -> (Fates, Fates) {
         let stats = self.plan.stats();
         let busy = &self.known.barred().busy;
         let mut groups = Fates { planned: stats.groups, ..Fates::default() };
         let mut pairs = Fates { planned: stats.pairs, ..Fates::default() };
         for group in 0..self.plan.len() {
             let fate: fn(&mut Fates) -> &mut u64 = match known.state(group) {
-                Some(State::Done) => |fates| &mut fates.done,
+                Some(state) if done.contains(&state) => |fates| &mut fates.done,
                 Some(State::Undoing | State::Undone | State::Disputed | State::Erased) => {
                     |fates| &mut fates.undone
                 }
@@ -258,9 +261,7 @@ impl Session<'_> {
                 Some(State::Failed) => |fates| &mut fates.failed,
                 Some(State::Rejected) => |fates| &mut fates.rejected,
                 _ if group >= self.settings.work.limits.groups => |fates| &mut fates.limited,
-                None | Some(State::Intended | State::Written | State::Sweeping) => {
-                    |fates| &mut fates.not_started
-                }
+                _ => |fates| &mut fates.not_started,
             };
             *fate(&mut groups) += 1;
             *fate(&mut pairs) += self.plan.sources_of(group) as u64;
