@@ -260,6 +260,11 @@ impl History {
         table.rows == RowRule::Source && self.entry.is_some() && !self.is_dropped()
     }
 
+    /// Whether a sweep has put a source's row where there was none any more: it has been that row since.
+    pub(crate) fn is_begun_late(&self) -> bool {
+        self.swept.iter().any(|swept| swept.target.is_none())
+    }
+
     /// Whether the sources' rows went and the survivor got none.
     pub(crate) fn is_dropped(&self) -> bool {
         self.entry.as_ref().is_some_and(Entry::is_dropped)

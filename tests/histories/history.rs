@@ -262,7 +262,12 @@ impl Played {
     async fn command(&mut self, run: usize, command: Command, fate: Fate, during: During) {
         let application = Arc::clone(&self.application);
         let meanwhile = during.map(|(at, act)| {
-            let act = move || application.lock().unwrap().act(act);
+            let act = move || {
+                let mut application = application.lock().unwrap();
+                application.oracle.is_at_work = true;
+                application.act(act);
+                application.oracle.is_at_work = false;
+            };
             (at, Box::new(act) as Box<dyn FnOnce() + Send>)
         });
         let since = now();
@@ -284,6 +289,7 @@ impl Played {
             self.merges(run);
         }
         self.runs.carry_out(run, command, fate, meanwhile).await;
+        self.application.lock().unwrap().oracle.has_merged(run, now());
         self.trace(run, command, fate);
         match self.runs.is_standing(run) {
             true => self.stands_since.push((run, since)),
@@ -561,7 +567,7 @@ fn chain() -> BoxedStrategy<Vec<Step>> {
     let pairs = || prop::sample::select(CHAINS.to_vec());
     prop_oneof![
         // One stands still while it merges rows of both accounts, is declared lost perhaps, and goes on behind the other.
-        5 => (pairs(), stopped(), place(), prop::bool::weighted(0.7), acts(), second()).prop_map(
+        8 => (pairs(), stopped(), place(), prop::bool::weighted(0.7), acts(), second()).prop_map(
             |([first, then], stops, place, is_lost, acts, ends)| {
                 let written = |account| Does(Act::Writes(account, place, None));
                 let begins = first.iter().flat_map(|(from, to)| [written(from), written(to)]);
@@ -569,6 +575,15 @@ fn chain() -> BoxedStrategy<Vec<Step>> {
                 let then = [Applies(then, Share::All, ends, None), GoesOn];
                 let first = begins.chain([Applies(first, Share::All, stops, None)]);
                 first.chain(lost).chain(acts).chain(then).collect()
+            }
+        ),
+        // A status is written to one account after the other while the run merges both.
+        3 => (pairs(), place(), any::<[bool; 2]>(), 0..6_usize, fate()).prop_map(
+            |([first, _], place, [own, other], at, ends)| {
+                let (source, survivor) = first[0];
+                let begins = Does(Act::Writes(source, place, Some(own)));
+                let written = Act::Writes(survivor, place, Some(other));
+                vec![begins, Applies(first, Share::All, ends, Some((at, written)))]
             }
         ),
         // One is interrupted, and gone on with after the other.

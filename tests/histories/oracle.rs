@@ -72,6 +72,10 @@ pub struct Oracle {
     deletes: Vec<(String, Place, TimestampUs)>,
     /// Sources of runs, with the times at which these began to merge them.
     merged: BTreeMap<(usize, String), TimestampUs>,
+    /// When they had merged them, or were interrupted.
+    merged_until: BTreeMap<(usize, String), TimestampUs>,
+    /// Whether a run is under way.
+    pub is_at_work: bool,
     next_row: usize,
 }
 
@@ -124,6 +128,17 @@ impl Oracle {
         self.merged.extend(sources.map(|source| ((run, source), at)));
     }
 
+    /// A command of a run is over.
+    pub fn has_merged(&mut self, run: usize, at: TimestampUs) {
+        for (source, began) in self.merged.iter().filter(|((of, _), _)| *of == run) {
+            let until = self.merged_until.entry(source.clone()).or_insert(at);
+            // It was begun by this command, not by an earlier one.
+            if *until < *began {
+                *until = at;
+            }
+        }
+    }
+
     /// The application wrote to a row.
     pub fn wrote(
         &mut self,
@@ -151,6 +166,13 @@ impl Oracle {
             self.gave_way(place, before, |value| {
                 matches!(value, Value::Status(_)) && is_over(value)
             });
+        }
+        // What would have given way to the survivor's own, and stands on its source until that is deleted, is gone with that
+        // as well: whether the run had come so far nobody can tell.
+        if let Some(own) = old.and_then(|row| row.status).filter(|_| self.is_at_work) {
+            let here = self.written.iter_mut().filter(|written| written.place == place);
+            let lower = here.filter(|w| matches!(w.value, Value::Status(status) if status <= own));
+            lower.for_each(|written| written.is_replaced |= new.status.is_some());
         }
         self.went([before, after], (account, place), at);
         let by = account.to_owned();
@@ -333,7 +355,7 @@ impl Oracle {
             let is_merged_again = || {
                 let last = missing.at.max(other.at);
                 let is_one = |source: &str| person(source) == person(&missing.by);
-                let mut further = self.merged.iter().filter(|(_, at)| **at > last);
+                let mut further = self.merged_until.iter().filter(|(_, at)| **at > last);
                 let is_late = missing.is_late || other.is_late;
                 is_late && further.any(|((_, source), _)| is_one(source))
             };
@@ -358,7 +380,7 @@ impl Oracle {
         })
     }
 
-    /// Whether the same person wrote another zoom later. Where several runs came since, its time is that of one of them, which
+    /// Whether the same person wrote another zoom later. Where one of several runs came since, its time is that of a run, which
     /// is older than all that the application wrote: then any may stand.
     fn is_earlier(&self, missing: &Written, seen: &Seen, person: impl Fn(&str) -> usize) -> bool {
         let is_rival = |other: &&Written| {
@@ -368,9 +390,8 @@ impl Oracle {
                 && person(&other.by) == person(&missing.by)
         };
         let mut rivals = self.written.iter().filter(is_rival);
-        let since = self.merged.iter().filter(|(_, at)| **at > missing.at);
-        let runs = since.map(|((run, _), _)| run);
-        if runs.collect::<BTreeSet<_>>().len() > 1 {
+        let runs: BTreeSet<usize> = self.merged.keys().map(|(run, _)| *run).collect();
+        if runs.len() > 1 && self.merged.values().any(|at| *at > missing.at) {
             let standing = standing(seen);
             rivals.any(|other| standing.contains_key(&(other.place, other.value.clone())))
         } else {

@@ -316,7 +316,7 @@ impl<S: Writer> Sweeper<'_, S> {
                 if !wanted.contains(&shared) {
                     continue;
                 }
-                if history.is_copy() || history.is_sources(table) {
+                if history.is_copy() || history.is_sources(table) || history.is_begun_late() {
                     recorded.copies.insert(shared.clone(), history.left(table));
                 }
                 recorded.offered.extend(history.swept.drain(..).filter(Swept::is_undated));

@@ -298,3 +298,24 @@ fn an_undo_that_goes_on_gives_nothing_back_over_what_another_run_has_placed() {
         assert_eq!(statuses.max(), Some(2), "{seen:?}");
     }
 }
+
+/// A late row that a sweep has put where the survivor's own was deleted is the source's there: what that gets later follows
+/// it.
+#[test]
+fn what_comes_late_to_a_row_that_a_sweep_has_moved_follows_it() {
+    for is_registered in [true, false] {
+        let steps = |at| {
+            vec![
+                Does(Writes("a", SEAT, None)),
+                Does(Writes("b", SEAT, None)),
+                applies(&[("a", "b")], Ends),
+                Does(Deletes("b", SEAT)),
+                Does(Act::Renews("a", SEAT, None)),
+                Goes(0, Resume, Ends, Some((at, Writes("a", SEAT, None)))),
+            ]
+        };
+        for end in at_each(Setting::new(is_registered, 1), steps) {
+            assert!(end.acts < 5 || end.note("b", SEAT) == Some("n4"), "{:?}", end.seen);
+        }
+    }
+}
