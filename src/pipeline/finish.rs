@@ -17,7 +17,7 @@ use bytes::Bytes;
 use crate::failpoint;
 use crate::history::{Histories, History};
 use crate::merge::{self, Entry, Write};
-use crate::model::{Change, ColumnIndex, Group, Mutation, Row, TableIndex, TimestampUs};
+use crate::model::{Change, ColumnIndex, Group, Mutation, Row, TableIndex, TimestampUs, list};
 use crate::register::{PIN_US, VOID_US};
 use crate::spec::Table;
 use crate::storage::{StorageError, Writer};
@@ -27,7 +27,7 @@ use super::sweep::Leftover;
 use super::{GroupError, Window};
 
 /// What is dated above this are lists that stay with a source, or with the survivor; above T itself are those of a merge.
-const PIN_LISTS_US: TimestampUs = 5_000;
+const PIN_LISTS_US: TimestampUs = list::LISTS_US + 1;
 
 /// Why a row is not merged.
 const DELETED: &str = "it was deleted while the run stood still, and stays so";

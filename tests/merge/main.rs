@@ -19,6 +19,7 @@ mod mentions;
 mod model;
 mod outage;
 mod overtaken;
+mod parts;
 mod preset;
 mod register;
 mod request_limits;
