@@ -7,6 +7,7 @@
 
 mod by_row;
 mod connection;
+mod earlier;
 mod engine;
 mod figures;
 mod foreground;
@@ -52,6 +53,8 @@ enum Command {
     Windows(windows::Options),
     /// Merge the pairs by the library's engine, with a journal or without.
     Engine(engine::Options),
+    /// Write down an earlier run of the pairs in the register, and do nothing else.
+    Earlier(earlier::Options),
     /// Inspect, verify and undo such a merge, and do nothing else.
     Walks(walks::Options),
     /// Run a command that finds Cassandra by TRIBUTARY_HOSTS, and write down its requests.
@@ -78,6 +81,7 @@ fn main() -> anyhow::Result<()> {
         Some(Command::ByRow(options)) => runtime.block_on(by_row::run(&options)),
         Some(Command::Windows(options)) => runtime.block_on(windows::run(&options)),
         Some(Command::Engine(options)) => runtime.block_on(engine::run(&options)),
+        Some(Command::Earlier(options)) => runtime.block_on(earlier::run(&options)),
         Some(Command::Walks(options)) => runtime.block_on(walks::run(&options)),
         Some(Command::Record(options)) => runtime.block_on(record::run(options)),
         Some(Command::Replay(options)) => runtime.block_on(replay::run(&options)),

@@ -41,6 +41,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         ("foreground", foreground),
         ("walks", walks),
         ("journal", journal),
+        ("register", register),
         ("rate", rate),
         ("nodes", nodes),
     ] {
@@ -246,6 +247,38 @@ fn journal(_: &Path, ways: &Ways) -> anyhow::Result<String> {
     let sizes = ways.get("size").into_iter().flatten().filter_map(|size| size["bytes"].as_f64());
     let per_pair = median(sizes.zip(pairs).map(|(bytes, pairs)| bytes / pairs).collect());
     Ok(text + &format!("\nThe journal takes {} bytes per pair.\n", shown(per_pair)))
+}
+
+/// A merge with the register and without it, and a plan of accounts that an earlier run has merged.
+fn register(_: &Path, ways: &Ways) -> anyhow::Result<String> {
+    let mut text = head(&["", "with the register", "without", "ratio"]);
+    let figures: [Figure<'_>; 3] = [
+        ("pairs/s", &|m| m.pairs as f64 / m.work_s),
+        ("CPU of client and Cassandra per pair, ms", &|m| {
+            (m.cpu_s + m.cassandra_cpu_s) * 1e3 / m.pairs as f64
+        }),
+        ("CPU of Cassandra per pair, ms", &|m| m.cassandra_cpu_s * 1e3 / m.pairs as f64),
+    ];
+    for (name, figure) in figures {
+        let (with, without) = (each(ways, "with", figure)?, each(ways, "without", figure)?);
+        let ratio = shown(ratio(&with, &without));
+        text += &row(&[name.to_owned(), spread(with), spread(without), ratio]);
+    }
+    text += "\n";
+    text += &head(&["a plan of known accounts", "seconds", "CPU seconds", "peak memory, MiB"]);
+    for (name, way) in [
+        ("`plan`, history not asked", "plan"),
+        ("`plan --inspect=sample=10`", "known"),
+        ("the same of 1,000 pairs", "few"),
+    ] {
+        let figures: [fn(&Measured) -> f64; 3] = [|m| m.whole_s, |m| m.cpu_s, peak_mib];
+        let mut cells = vec![name.to_owned()];
+        for figure in figures {
+            cells.push(shown(median(each(ways, way, figure)?)));
+        }
+        text += &row(&cells);
+    }
+    Ok(text)
 }
 
 /// Three nodes.

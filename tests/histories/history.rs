@@ -565,6 +565,9 @@ fn chain() -> BoxedStrategy<Vec<Step>> {
     let second = || prop_oneof![2 => Just(Fate::Ends), 1 => fate()];
     let ends = || Just(Fate::Ends);
     let pairs = || prop::sample::select(CHAINS.to_vec());
+    // Often what the first has merged is merged on, and often both accounts share a partition.
+    let on = || prop_oneof![1 => Just(CHAINS[0]), 1 => pairs()];
+    let seat = || prop_oneof![1 => Just((SEATS, "r")), 2 => place()];
     prop_oneof![
         // One stands still while it merges rows of both accounts, is declared lost perhaps, and goes on behind the other.
         8 => (pairs(), stopped(), place(), prop::bool::weighted(0.7), acts(), second()).prop_map(
@@ -595,7 +598,7 @@ fn chain() -> BoxedStrategy<Vec<Step>> {
             }
         ),
         // One is over, and gone on with after what its source got late, at once or after the other.
-        4 => (pairs(), place(), acts(), any::<bool>(), second(), goes(0..2_usize, fate())).prop_map(
+        6 => (on(), seat(), acts(), any::<bool>(), second(), goes(0..2_usize, fate())).prop_map(
             |([first, then], place, acts, is_then, ends, goes)| {
                 let written = || Does(Act::Writes(first[0].0, place, None));
                 let begins = [written(), Applies(first, Share::All, Fate::Ends, None), written()];

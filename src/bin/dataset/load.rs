@@ -30,6 +30,9 @@ pub(crate) struct Options {
     /// Drop the keyspace first, with everything in it.
     #[arg(long, requires = "create")]
     drop: bool,
+    /// The register of what was merged there, which is dropped with it.
+    #[arg(long, value_name = "KEYSPACE", requires = "drop")]
+    register: Option<String>,
     /// The replication factor of a created keyspace.
     #[arg(long, default_value_t = 1)]
     replication: u8,
@@ -64,7 +67,8 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
 
 async fn create(session: &Session, options: &Options) -> anyhow::Result<()> {
     let keyspace = &options.connection.keyspace;
-    if options.drop {
+    let dropped = [Some(keyspace), options.register.as_ref()].into_iter().flatten();
+    for keyspace in dropped.filter(|_| options.drop) {
         session.query_unpaged(format!("DROP KEYSPACE IF EXISTS {keyspace}"), ()).await?;
         session.await_schema_agreement().await?;
     }
