@@ -30,6 +30,8 @@ pub(super) struct UndoOutcome {
     pub(super) is_expiring: bool,
     /// Numbers that are added up, and that somebody wrote while they were put back.
     pub(super) counted_meanwhile: u64,
+    /// Keys of which a source's row was deleted later than it was given back.
+    pub(super) deleted_meanwhile: u64,
 }
 
 impl UndoOutcome {
@@ -119,6 +121,7 @@ impl UndoOutcome {
         self.events += earlier.events;
         self.is_expiring |= earlier.is_expiring;
         self.counted_meanwhile += earlier.counted_meanwhile;
+        self.deleted_meanwhile += earlier.deleted_meanwhile;
     }
 }
 
@@ -168,6 +171,7 @@ impl<S: Writer> Work<'_, S> {
                 let written = writes.carry_out(&record, &keys).await?;
                 turn.is_expiring |= written.is_expiring;
                 turn.counted_meanwhile += written.counted_meanwhile;
+                turn.deleted_meanwhile += written.hidden.len() as u64;
                 for (account, scope, row) in written.announced {
                     changed.stands(&account, &scope, Some(row));
                 }

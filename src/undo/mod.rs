@@ -66,6 +66,9 @@ pub struct Undone {
     pub(crate) is_expiring: bool,
     /// Numbers that are added up, and that somebody wrote while they were put back: they are left as they are, and reported.
     pub counted_meanwhile: u64,
+    /// Rows of which a source's was deleted while it was given back, later than that: they stay deleted; without the register,
+    /// which would tell whether another run did that, they stay with the survivor. They are reported.
+    pub deleted_meanwhile: u64,
 }
 
 /// Takes groups back, in the order in which they are given. `on_failure` is told of each that failed, with its pairs as far
@@ -92,6 +95,7 @@ pub async fn undo<S: Writer>(
         events: 0,
         is_expiring: false,
         counted_meanwhile: 0,
+        deleted_meanwhile: 0,
     };
     let ended = pipeline::walk(
         context,
@@ -172,5 +176,6 @@ impl Undone {
         self.events += turn.events;
         self.is_expiring |= turn.is_expiring;
         self.counted_meanwhile += turn.counted_meanwhile;
+        self.deleted_meanwhile += turn.deleted_meanwhile;
     }
 }

@@ -320,8 +320,12 @@ impl Played {
             return false;
         }
         let is_half = |run: usize| {
-            let states = self.runs.states(run);
-            states.contains(&Some(State::Intended))
+            let is_half = |(group, state): (usize, &Option<State>)| match state {
+                Some(State::Intended | State::Sweeping) => true,
+                Some(State::Failed) => !self.runs.runs[run].has_no_intent(group),
+                _ => false,
+            };
+            self.runs.states(run).iter().enumerate().any(is_half)
         };
         let has_begun = |run: usize| {
             let states = self.runs.states(run);
@@ -351,6 +355,9 @@ impl Played {
     /// Everything is ended as it is advised; what is wrong then.
     pub async fn end(&mut self) -> Vec<String> {
         let (mut is_anew, mut is_counted_on, mut has_stayed) = (false, false, false);
+        // What one source got back stays with the survivor as well then, whose row holds another's.
+        let kept = |why: &String| why == "deleted while it was undone";
+        let mut is_kept = false;
         // It stays with a source, until another run takes it for what that has.
         let stays = |why: &String| why.contains("something that is added up");
         // The rest of a total is with the application then, and both numbers are in the list.
@@ -366,6 +373,7 @@ impl Played {
                     is_anew |= listed.iter().any(|why| why.contains("begun anew"));
                     is_counted_on |= listed.iter().any(counted_on);
                     has_stayed |= listed.iter().any(stays);
+                    is_kept |= listed.iter().any(kept);
                 }
             }
             let all = 0..self.runs.runs.len();
@@ -392,7 +400,8 @@ impl Played {
         let are_strangers = !self.runs.is_registered() && self.runs.runs.len() > 1;
         // Whoever accepts that a run is lost accepts what it left half merged.
         let is_any_lost = self.runs.runs.iter().any(|run| run.is_lost);
-        let may_double = !listed.is_empty() || are_strangers || is_any_lost;
+        is_kept &= !self.runs.is_registered();
+        let may_double = !listed.is_empty() || are_strangers || is_any_lost || is_kept;
         // A computed value that the application has overtaken in a row begun anew is left as that wrote it, and listed.
         is_anew |= listed.iter().any(|why| why.contains("begun anew"));
         is_counted_on |= listed.iter().any(counted_on);
@@ -401,9 +410,19 @@ impl Played {
         is_anew |= is_any_lost && listed.iter().any(|why| why == "disputed");
         // Nobody knows then who has deleted it.
         let may_stay = !self.runs.is_registered() && !self.undone_since.is_empty();
-        let is_hidden = |why: &String| why.contains("by somebody or by another run");
+        let is_hidden = |why: &String| {
+            why.contains("by somebody or by another run") || why.contains("keeps tombstones")
+        };
         let is_left = !self.runs.is_registered() && listed.iter().any(is_hidden);
-        let excuses = Excuses { may_double, is_anew, is_counted_on, has_stayed, may_stay, is_left };
+        let excuses = Excuses {
+            may_double,
+            is_any_lost,
+            is_anew,
+            is_counted_on,
+            has_stayed,
+            may_stay,
+            is_left,
+        };
         let mut wrong = application.oracle.judge(&seen, self.persons(), excuses);
         for (number, run) in self.runs.runs.iter().enumerate() {
             let states = self.runs.states(number);

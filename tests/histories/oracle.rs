@@ -47,6 +47,8 @@ enum Value {
 pub struct Excuses {
     /// A value may stand twice.
     pub may_double: bool,
+    /// A lost run may have left a row at both accounts, and another run merge one of them for a row of its own.
+    pub is_any_lost: bool,
     /// A computed value may be what the application wrote.
     pub is_anew: bool,
     /// A count may be what the application wrote, which may have counted on from the sum of all accounts.
@@ -341,6 +343,8 @@ impl Oracle {
                 Value::Count(_) => excuses.is_counted_on,
                 Value::Zone(_) | Value::Zoom(_) | Value::Note(_) => may_lose,
             };
+            let gave_way = || excuses.is_any_lost && self.is_second(written, seen, &person);
+            let is_excused = is_excused || gave_way();
             if at.is_empty() && !is_excused && !self.may_be_missing(written, seen, &person) {
                 wrong.push(format!("{value:?} of {by} (row {row}) at {place:?} is lost"));
             }
@@ -397,6 +401,16 @@ impl Oracle {
         } else {
             rivals.any(|other| other.at > missing.at)
         }
+    }
+
+    /// Whether a note was written to a source of a run whose person has a row in the same place.
+    fn is_second(&self, missing: &Written, seen: &Seen, person: impl Fn(&str) -> usize) -> bool {
+        let is_note = matches!(missing.value, Value::Note(_));
+        let mut merged = self.merged.keys();
+        let mut rows = seen.keys().filter(|(_, place)| *place == missing.place);
+        is_note
+            && merged.any(|(_, source)| *source == missing.by)
+            && rows.any(|(account, _)| person(account) == person(&missing.by))
     }
 
     fn may_be_missing(

@@ -437,6 +437,9 @@ impl Desk {
         if undone.disputed > 0 {
             self.list("disputed".to_owned());
         }
+        if undone.deleted_meanwhile > 0 {
+            self.list("deleted while it was undone".to_owned());
+        }
         if undone.counted_meanwhile > 0 {
             self.list(
                 "counted while it was undone, on from the sum of all accounts perhaps".to_owned(),

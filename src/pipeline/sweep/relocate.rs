@@ -58,10 +58,8 @@ pub(super) async fn relocate<S: Writer>(
         true if t <= window.as_of.forgotten() => {
             Cow::Owned(SweepSlice { rows: Vec::new(), events: slice.events.clone() })
         }
-        true if window.register.is_some() => {
-            Cow::Owned(void_gone(window, group, slice, &mut relocated).await?)
-        }
-        _ => Cow::Borrowed(slice),
+        true => Cow::Owned(void_gone(window, group, slice, &mut relocated).await?),
+        false => Cow::Borrowed(slice),
     };
     window.write_all(slice.moves(&window.spec, &group.survivor)).await?;
     // Whatever the application writes to the survivor after the late cells may hide them, also before this was intended.
@@ -90,8 +88,8 @@ pub(super) async fn relocate<S: Writer>(
 }
 
 /// What is left of a slice that was intended earlier, without the rows that are neither where they were nor where they were
-/// to go: somebody has deleted them meanwhile, for whoever had taken them from their source had seen the copy stand. What was
-/// sent of them may still arrive, so it is voided.
+/// to go: somebody has deleted them meanwhile, or another run has them, for whoever had taken them from their source had seen
+/// the copy stand. What was sent of them may still arrive, so it is voided.
 async fn void_gone<S: Writer>(
     window: &Window<S>,
     group: &Group,

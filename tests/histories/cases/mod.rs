@@ -399,6 +399,9 @@ fn a_row_that_was_deleted_under_a_sweep_stays_so() {
     };
     always(true, steps, STOPS);
     always(true, steps, KILLS);
+    // Without the register nobody else can be told from the application, and yet whoever else has taken the row has it.
+    let kills: &[fn(usize) -> Fate] = &[|at| Killed(at, Lost)];
+    always(false, steps, kills);
 }
 
 /// Nothing is begun on an account whose merge is being undone, also where a lost run has named it before.
