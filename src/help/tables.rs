@@ -5,7 +5,7 @@ use strum::IntoEnumIterator;
 use super::{TOPICS, Topic};
 use crate::events;
 use crate::model::{
-    Count, Counts, MentionTally, Said, ScanTally, SweepTally, TableTally, Tally, UndoTally,
+    Count, Counts, MentionTally, ScanTally, Shown, SweepTally, TableTally, Tally, UndoTally,
 };
 use crate::pairs::{self, Consequence, RULES};
 use crate::setting::{Command, Layer, SettingRow};
@@ -122,7 +122,7 @@ pub(super) fn counts() -> String {
         ("By table, in `tables` of `undo`", UndoTally::ROWS),
     ];
     let part = |(heading, rows): (&str, &[Count])| {
-        let rows = rows.iter().filter(|row| row.said != Said::Nowhere);
+        let rows = rows.iter().filter(|row| row.shown != Shown::Nowhere);
         let items: String =
             rows.map(|Count { name, about, .. }| format!("- `{name}`:{about}\n")).collect();
         format!("\n{heading}:\n\n{items}")

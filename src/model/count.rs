@@ -11,12 +11,12 @@ pub(crate) struct Count {
     pub(crate) name: &'static str,
     /// What is counted, as it stands above the row.
     pub(crate) about: &'static str,
-    pub(crate) said: Said,
+    pub(crate) shown: Shown,
 }
 
 /// How a report says a count. A sentence begins with the number and its noun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Said {
+pub(crate) enum Shown {
     /// Not at all, nor has its JSON a field of it: the session has counted the same.
     Nowhere,
     /// In a sentence or an equation with what it is a part of.
@@ -82,12 +82,12 @@ impl<T: Amount + Clone + Default> Amount for Vec<T> {
 macro_rules! counts {
     (
         $(#[$attribute:meta])*
-        pub struct $tally:ident { $($(#[doc = $beside_about:literal])+ $beside:ident: $of:ty,)* }
-        $($(#[doc = $about:literal])+ $count:ident: $amount:ty = $said:expr;)+
+        $public:vis struct $tally:ident { $($(#[doc = $beside_about:literal])+ $beside:ident: $of:ty,)* }
+        $($(#[doc = $about:literal])+ $count:ident: $amount:ty = $shown:expr;)+
     ) => {
         $(#[$attribute])*
         #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-        pub struct $tally {
+        $public struct $tally {
             $($(#[doc = $beside_about])+ pub $beside: $of,)*
             $($(#[doc = $about])+ pub $count: $amount,)+
         }
@@ -103,7 +103,7 @@ macro_rules! counts {
             const ROWS: &'static [Count] = &[$(Count {
                 name: stringify!($count),
                 about: concat!($($about),+),
-                said: $said,
+                shown: $shown,
             }),+];
 
             fn of(amounts: impl IntoIterator<Item = u64>) -> Self {

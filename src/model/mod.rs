@@ -36,7 +36,7 @@ pub use account::*;
 pub use change::*;
 pub(crate) use clock::since_boot;
 pub use clock::{Clocks, now_us};
-pub(crate) use count::{Amount, Count, Counts, Said};
+pub(crate) use count::{Amount, Count, Counts, Shown};
 pub use cql::CqlType;
 pub(crate) use cql::hex;
 pub(crate) use elements::field_number;

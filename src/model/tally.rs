@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde::{Serialize, Serializer};
 
-use super::count::{Amount, Count, Counts, Said, counts};
+use super::count::{Amount, Count, Counts, Shown, counts};
 
 /// One message for whoever follows changes, ready to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,20 +37,20 @@ counts! {
     #[derive(Copy)]
     pub struct TableTally {}
     /// Rows that belonged to sources.
-    source_rows: u64 = Said::Column("sources");
+    source_rows: u64 = Shown::Column("sources");
     /// Rows of survivors that were read to compare with. Some are counted twice in a group of several slices that was
     /// stopped between two of them.
-    target_rows: u64 = Said::Apart;
+    target_rows: u64 = Shown::Apart;
     /// Source rows that were copied to the survivor.
-    copied: u64 = Said::Column("copied");
+    copied: u64 = Shown::Column("copied");
     /// Source rows whose key the survivor held already and whose policies changed the survivor's row.
-    merged: u64 = Said::Column("merged");
+    merged: u64 = Shown::Column("merged");
     /// Source rows that changed nothing: the survivor held their key already, or they would have named it twice.
-    unchanged: u64 = Said::Column("unchanged");
+    unchanged: u64 = Shown::Column("unchanged");
     /// Source rows that were deleted.
-    deleted: u64 = Said::Column("deleted");
+    deleted: u64 = Shown::Column("deleted");
     /// Sums of more, or less, than their column's type can hold: what was written is the highest or the lowest that it can.
-    capped_sums: u64 = Said::Fact {
+    capped_sums: u64 = Shown::Fact {
         words: ["Capped", "sum", "beyond the limits of the column's type: what exceeds them is lost"],
         is_warning: true,
     };
@@ -63,15 +63,15 @@ counts! {
         tables: Vec<TableTally>,
     }
     /// Sources of which no row was found: often a mistyped id.
-    absent_sources: u64 = Said::Apart;
+    absent_sources: u64 = Shown::Apart;
     /// Survivors of which no row was found before the merge: often a mistyped id.
-    absent_survivors: u64 = Said::Apart;
+    absent_survivors: u64 = Shown::Apart;
     /// Events that were acknowledged.
-    events: u64 = Said::Nowhere;
+    events: u64 = Shown::Nowhere;
     /// Batches written (each one round trip).
-    batches: u64 = Said::Apart;
+    batches: u64 = Shown::Apart;
     /// Slices merged; a group that fits in memory is one.
-    slices: u64 = Said::Apart;
+    slices: u64 = Shown::Apart;
 }
 
 counts! {
@@ -79,13 +79,13 @@ counts! {
     #[derive(Copy)]
     pub struct UndoTally {}
     /// Rows that sources have again.
-    given_back: u64 = Said::Column("given back");
+    given_back: u64 = Shown::Column("given back");
     /// Copies that survivors have no longer.
-    removed: u64 = Said::Column("copies removed");
+    removed: u64 = Shown::Column("copies removed");
     /// Rows of survivors' own that hold their old values again.
-    set_back: u64 = Said::Column("set back");
+    set_back: u64 = Shown::Column("set back");
     /// Keys that somebody changed since, and that were left alone.
-    left_alone: u64 = Said::Column("left alone");
+    left_alone: u64 = Shown::Column("left alone");
 }
 
 counts! {
@@ -96,15 +96,15 @@ counts! {
         interrupted: bool,
     }
     /// Token ranges in all.
-    ranges: u64 = Said::WentOver(["token range", "in all"]);
+    ranges: u64 = Shown::WentOver(["token range", "in all"]);
     /// Those that were scanned by earlier sessions.
-    ranges_before: u64 = Said::Found(["range", "scanned before"]);
+    ranges_before: u64 = Shown::Found(["range", "scanned before"]);
     /// Those that were scanned by this one.
-    ranges_now: u64 = Said::Found(["range", "scanned now"]);
+    ranges_now: u64 = Shown::Found(["range", "scanned now"]);
     /// Rows that were looked at, in all ranges that are over.
-    rows: u64 = Said::WentOver(["row", "looked at"]);
+    rows: u64 = Shown::WentOver(["row", "looked at"]);
     /// Rows of sources among them.
-    clustered_rows: u64 = Said::Found(["row", "of sources found"]);
+    clustered_rows: u64 = Shown::Found(["row", "of sources found"]);
 }
 
 counts! {
@@ -115,17 +115,17 @@ counts! {
         interrupted: bool,
     }
     /// Sources that were looked at.
-    sources: u64 = Said::WentOver(["source", "looked at again"]);
+    sources: u64 = Shown::WentOver(["source", "looked at again"]);
     /// Rows that were scanned for them; none where partitions were asked one by one.
-    scanned: Option<u64> = Said::WentOver(["row", "scanned"]);
+    scanned: Option<u64> = Shown::WentOver(["row", "scanned"]);
     /// Rows that had survived on them and were moved to the survivor's row.
-    rows: u64 = Said::Found(["later row", "taken along"]);
+    rows: u64 = Shown::Found(["later row", "taken along"]);
     /// Events that were sent for them.
-    events: u64 = Said::Found(["event", "sent for them"]);
+    events: u64 = Shown::Found(["event", "sent for them"]);
     /// Rows that were left where they are, and told.
-    left: u64 = Said::Found(["row", "left there"]);
+    left: u64 = Shown::Found(["row", "left there"]);
     /// Groups whose sweep failed.
-    failed: u64 = Said::Found(["group", "failed"]);
+    failed: u64 = Shown::Found(["group", "failed"]);
 }
 
 counts! {
@@ -136,13 +136,13 @@ counts! {
         interrupted: bool,
     }
     /// Rows that were scanned for them.
-    scanned: u64 = Said::WentOver(["row", "scanned"]);
+    scanned: u64 = Shown::WentOver(["row", "scanned"]);
     /// Rows that name the survivor now.
-    rows: u64 = Said::Found(["row", "that named sources and name survivors now"]);
+    rows: u64 = Shown::Found(["row", "that named sources and name survivors now"]);
     /// Rows that were left as they are, and told.
-    left: u64 = Said::Found(["row", "left unchanged"]);
+    left: u64 = Shown::Found(["row", "left unchanged"]);
     /// Groups of which that failed.
-    failed: u64 = Said::Found(["group", "failed"]);
+    failed: u64 = Shown::Found(["group", "failed"]);
 }
 
 /// The pairs of groups that had their turn.

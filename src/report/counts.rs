@@ -2,12 +2,14 @@
 
 use super::document::{Fact, Table, Tone};
 use super::words::{Text, code, count, counted, own, say, seconds};
-use crate::model::{Count, Counts, Said, Timed};
+use crate::model::{Count, Counts, Shown, Timed};
 
 /// The counts that stand alone, of all or of a table; `root` is where the JSON has them.
 pub(super) fn facts<T: Counts>(tally: &T, root: &str, of: Option<&str>) -> Vec<Fact> {
     let fact = |(row, n): (&Count, Option<u64>)| {
-        let Said::Fact { words: [label, noun, words], is_warning } = row.said else { return None };
+        let Shown::Fact { words: [label, noun, words], is_warning } = row.shown else {
+            return None;
+        };
         let tone = if is_warning { Tone::Warning } else { Tone::Good };
         let n = n.filter(|n| *n > 0)?;
         let number = counted(n, noun).at(format!("{root}/{}", row.name));
@@ -29,9 +31,9 @@ pub(super) fn walk<T: Counts>(
 ) -> Fact {
     let (mut over, mut found) = (Vec::new(), Vec::new());
     for (row, n) in walked.tally.counted() {
-        let (parts, [noun, words], n) = match (row.said, n) {
-            (Said::WentOver(said), Some(n)) => (&mut over, said, n),
-            (Said::Found(said), Some(n)) if n > 0 => (&mut found, said, n),
+        let (parts, [noun, words], n) = match (row.shown, n) {
+            (Shown::WentOver(words), Some(n)) => (&mut over, words, n),
+            (Shown::Found(words), Some(n)) if n > 0 => (&mut found, words, n),
             _ => continue,
         };
         let number = counted(n, noun).at(format!("{root}/{}", row.name));
@@ -46,8 +48,8 @@ pub(super) fn walk<T: Counts>(
 pub(super) fn rows_of<'a, T: Counts + 'a>(
     tables: impl IntoIterator<Item = (&'a String, &'a T)>,
 ) -> Table {
-    let head = |row: &Count| match row.said {
-        Said::Column(head) => Some(head.to_owned()),
+    let head = |row: &Count| match row.shown {
+        Shown::Column(head) => Some(head.to_owned()),
         _ => None,
     };
     let mut shown = Table::new(["Rows of"]);

@@ -16,7 +16,7 @@ pub(crate) use aftercare::Aftercare;
 use crate::advice::Advice;
 use crate::latency::LatencySummary;
 use crate::model::{
-    Counts, Destination, MentionTally, Pair, Part, Said, ScanTally, SweepTally, TableTally, Tally,
+    Counts, Destination, MentionTally, Pair, Part, ScanTally, Shown, SweepTally, TableTally, Tally,
     Timed,
 };
 use crate::moment::Moment;
@@ -295,7 +295,7 @@ impl Summary {
 
 /// What is counted once for all tables, as fields.
 fn counts<S: Serializer>(tally: &Tally, serializer: S) -> Result<S::Ok, S::Error> {
-    let fields = tally.counted().filter(|(row, _)| row.said != Said::Nowhere);
+    let fields = tally.counted().filter(|(row, _)| row.shown != Shown::Nowhere);
     serializer.collect_map(fields.map(|(row, n)| (row.name, n)))
 }
 
