@@ -86,7 +86,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "register",
         ],
     ),
-    ("help", &["wrap", "setting", "pairs", "events"]),
+    ("help", &["model", "wrap", "setting", "pairs", "events"]),
     ("run", &["advice", "model", "moment"]),
     (
         "report",

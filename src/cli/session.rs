@@ -16,7 +16,7 @@ use crate::advice::Advice;
 use crate::journal::{JournalError, State};
 use crate::latency::LatencySummary;
 use crate::live::{Frame, Phase};
-use crate::model::{ScanTally, Tally, Timed};
+use crate::model::{Amount, ScanTally, Tally, Timed};
 use crate::moment::Moment;
 use crate::pipeline::{Ended, Known, RunOutcome};
 use crate::plan::Plan;

@@ -1,10 +1,10 @@
 //! The manual, topic by topic: what `tributary help TOPIC` shows, man pages say, and these pages have.
 //!
 //! Each topic is one file of Markdown. What the code knows in a table is made of that table: the [settings](settings()),
-//! the formats and rules of the input, and the sinks of events stand below their topics. It is data in, text out: whoever
+//! the formats and rules of the input, the sinks of events and the counts of reports stand below their topics. It is data in, text out: whoever
 //! shows it knows the width and the place.
 //!
-//! May use `wrap`, `setting`, `pairs` and `events`; may be used by `cli`.
+//! May use `model`, `wrap`, `setting`, `pairs` and `events`; may be used by `cli`.
 
 mod markdown;
 mod roff;
@@ -71,6 +71,7 @@ impl Topic {
         let more = match self.name {
             "input" => tables::input(),
             "events" => tables::events(),
+            "reports" => tables::counts(),
             _ => String::new(),
         };
         format!("{}{more}", self.text)

@@ -4,6 +4,9 @@ use strum::IntoEnumIterator;
 
 use super::{TOPICS, Topic};
 use crate::events;
+use crate::model::{
+    Count, Counts, MentionTally, ScanTally, Shown, SweepTally, TableTally, Tally, UndoTally,
+};
 use crate::pairs::{self, Consequence, RULES};
 use crate::setting::{Command, Layer, SettingRow};
 
@@ -106,4 +109,23 @@ pub(super) fn input() -> String {
 /// Where events can go.
 pub(super) fn events() -> String {
     events::kinds().map(|[name, manual]| format!("\n## {name}\n\n{manual}")).collect()
+}
+
+/// What reports count.
+pub(super) fn counts() -> String {
+    let parts = [
+        ("By table, in `tables`", TableTally::ROWS),
+        ("Of the groups that are done", Tally::ROWS),
+        ("Of the scan, in `scanned`", ScanTally::ROWS),
+        ("Of the sweep, in `swept`", SweepTally::ROWS),
+        ("Of rows that mention sources, in `mentions`", MentionTally::ROWS),
+        ("By table, in `tables` of `undo`", UndoTally::ROWS),
+    ];
+    let part = |(heading, rows): (&str, &[Count])| {
+        let rows = rows.iter().filter(|row| row.shown != Shown::Nowhere);
+        let items: String =
+            rows.map(|Count { name, about, .. }| format!("- `{name}`:{about}\n")).collect();
+        format!("\n{heading}:\n\n{items}")
+    };
+    format!("\n## What is counted\n{}", parts.map(part).concat())
 }

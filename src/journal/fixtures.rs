@@ -1,6 +1,6 @@
 //! A specification with columns of every kind, and intents.
 
-use crate::model::{AccountId, Pair, Tally};
+use crate::model::{AccountId, Counts, Pair, TableTally, Tally};
 use crate::spec::schema::{Schema, TableSchema};
 use crate::spec::{RawSpec, Spec};
 
@@ -110,28 +110,7 @@ pub(super) fn intent(group: usize) -> Intent {
 
 /// Counts that all differ.
 pub(super) fn tally(first: u64) -> Tally {
-    let mut tally = Tally::new(2);
     let mut counts = first..;
-    for table in &mut tally.tables {
-        for count in [
-            &mut table.source_rows,
-            &mut table.target_rows,
-            &mut table.copied,
-            &mut table.merged,
-            &mut table.unchanged,
-            &mut table.deleted,
-        ] {
-            *count = counts.next().unwrap_or_default();
-        }
-    }
-    for count in [
-        &mut tally.absent_sources,
-        &mut tally.absent_survivors,
-        &mut tally.events,
-        &mut tally.batches,
-        &mut tally.slices,
-    ] {
-        *count = counts.next().unwrap_or_default();
-    }
-    tally
+    let tables = (0..2).map(|_| TableTally::of(counts.by_ref())).collect();
+    Tally { tables, ..Tally::of(counts) }
 }

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use futures::future::{BoxFuture, ready};
 
-use crate::model::{Tally, now_us};
+use crate::model::{Amount, Tally, now_us};
 
 use super::{
     GroupRecord, Intent, Journal, JournalError, Note, Scan, ScanRecord, SliceKind, SliceRecord,

@@ -24,7 +24,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use thiserror::Error;
 
-use crate::model::{AccountId, Group, Pair, Tally, TimestampUs, TokenRange};
+use crate::model::{AccountId, Amount, Group, Pair, Tally, TimestampUs, TokenRange};
 
 pub use body::Codec;
 pub use sqlite::SqliteJournal;

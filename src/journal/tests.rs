@@ -3,7 +3,7 @@
 use futures::executor::block_on;
 use strum::VariantArray;
 
-use crate::model::{AccountType, Tally, TokenRange};
+use crate::model::{AccountType, Amount, Tally, TokenRange};
 
 use super::fixtures::{intent, tally};
 use super::memory::MemoryJournal;

@@ -4,8 +4,11 @@
 //! then look at each further row, column by column. The final values are known before anything is
 //! written, so a cell is written at most once per T. Where whole rows rank, the highest of them takes the place of the first.
 
+use std::collections::BTreeSet;
+
 use crate::model::{
-    AccountId, ColumnIndex, Moments, Row, TableIndex, TableTally, TimestampUs, expiry,
+    AccountId, Cell, ColumnIndex, ExpiryS, Moments, Row, TableIndex, TableTally, TimestampUs,
+    expiry,
 };
 use crate::spec::{Dated, RowRule, Survivorship, Table};
 
@@ -23,6 +26,8 @@ pub struct Fold<'a> {
     since: Moments,
     /// The position of the source's row that takes the place of the one that stays, where whole rows do.
     replacing: Option<usize>,
+    /// The sums that were made to fit, by position in `table.survivorship`.
+    capped: BTreeSet<usize>,
     tally: TableTally,
 }
 
@@ -36,7 +41,15 @@ impl<'a> Fold<'a> {
             row
         });
         let entry = Entry { target, ..Entry::new(index) };
-        Self { table, entry, better: Vec::new(), since: Moments::default(), replacing: None, tally }
+        Self {
+            table,
+            entry,
+            better: Vec::new(),
+            since: Moments::default(),
+            replacing: None,
+            capped: BTreeSet::new(),
+            tally,
+        }
     }
 
     /// Has all rows of a key.
@@ -68,6 +81,7 @@ impl<'a> Fold<'a> {
                 }
             }
             Some(base) => {
+                self.capped.extend(capped(self.table, base, &self.better, &source));
                 let better =
                     improvements(self.table, base, (&self.better, &mut self.since), &source);
                 if better.is_empty() {
@@ -90,13 +104,15 @@ impl<'a> Fold<'a> {
         let (mut entry, mut tally) = self.finish();
         if entry.drop_oneself(table, survivor) {
             (tally.copied, tally.merged, tally.unchanged) = (0, 0, tally.source_rows);
+            tally.capped_sums = 0;
         }
         (entry, tally)
     }
 
     /// The same, wherever rows may name the survivor twice.
     pub fn finish(self) -> (Entry, TableTally) {
-        let Self { mut entry, better, replacing, tally, .. } = self;
+        let Self { mut entry, better, replacing, capped, mut tally, .. } = self;
+        tally.capped_sums = capped.len() as u64;
         let set: Vec<Set> = better.into_iter().flatten().collect();
         entry.write = match (replacing, &entry.target, entry.sources.is_empty()) {
             (Some(with), ..) => Write::Replace { with },
@@ -124,6 +140,33 @@ fn replaces(table: &Table, now: &Row, source: &Row) -> bool {
     }
 }
 
+/// What the row that stays holds by now in a column with a policy, of this position, and when that expires.
+fn held<'a>(
+    base: &'a Row,
+    better: &'a [Option<Set>],
+    (position, column): (usize, ColumnIndex),
+) -> (&'a Cell, Option<ExpiryS>) {
+    match better.get(position) {
+        Some(Some(set)) => (&set.value, set.expires),
+        _ => (&base.cells[column], base.expires.of(column)),
+    }
+}
+
+/// The sums that do not fit with what a source adds to them.
+fn capped<'a>(
+    table: &'a Table,
+    base: &'a Row,
+    better: &'a [Option<Set>],
+    source: &'a Row,
+) -> impl Iterator<Item = usize> + 'a {
+    let sums = table.survivorship.iter().enumerate().filter(|(_, rule)| rule.policy.adds());
+    sums.filter_map(move |(position, rule)| {
+        let (now, _) = held(base, better, (position, rule.column));
+        let offered = &source.cells[rule.column];
+        rule.policy.is_capped(&rule.cql_type, now, offered).then_some(position)
+    })
+}
+
 /// The values of a source that the policies prefer to what the row that stays would hold by now. Of two that are computed
 /// and the same the one stays that lasts longer.
 fn improvements(
@@ -136,10 +179,7 @@ fn improvements(
     rules
         .filter_map(|(position, rule)| {
             let (column, expires) = (rule.column, source.expires.of(rule.column));
-            let (now, now_expires) = match better.get(position) {
-                Some(Some(set)) => (&set.value, set.expires),
-                _ => (&base.cells[column], base.expires.of(column)),
-            };
+            let (now, now_expires) = held(base, better, (position, column));
             let offered = &source.cells[column];
             if rule.policy.goes_by_time() {
                 let now_t = since.of(column).or(base.written.of(column));

@@ -2,7 +2,9 @@
 //! slice; a group that is too large to hold is cut between keys, so that every slice is complete in
 //! itself.
 
-use crate::model::{AccountId, Batch, Mutation, Scope, TableIndex, TableTally, Tally, TimestampUs};
+use crate::model::{
+    AccountId, Amount, Batch, Mutation, Scope, TableIndex, TableTally, Tally, TimestampUs,
+};
 use crate::spec::Spec;
 
 use super::batch::cut_units;

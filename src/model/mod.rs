@@ -8,15 +8,16 @@
 //! `order` (how the server orders values), `same` (which of them mean the same), `elements` (maps and sets, taken
 //! apart), `list` (lists, written whole) and `name` (how names are written); `account` has ids by type, pairs and groups, `usual_uuid` UUIDs as they are usually written,
 //! `part` what falls to one of several processes; `row` is what is read, `change` what is written, `expiry` how long that
-//! lasts, `tally` what was done; `surroundings` is what a cluster tells of the tables beside their rows.
+//! lasts, `tally` what was done, each count of it a row (`count`); `surroundings` is what a cluster tells of the tables beside their rows.
 //!
 //! May use nothing else of the crate; may be used by `spec`, `readable`, `pairs`, `plan`, `merge`, `storage`,
-//! `register`, `cluster`, `events`, `journal`, `history`, `live`, `pipeline`, `verify`, `undo`, `run`, `report` and
-//! `cli`.
+//! `register`, `cluster`, `events`, `journal`, `history`, `live`, `pipeline`, `verify`, `undo`, `help`, `run`, `report`
+//! and `cli`.
 
 mod account;
 mod change;
 mod clock;
+mod count;
 mod cql;
 mod elements;
 pub(crate) mod expiry;
@@ -35,6 +36,7 @@ pub use account::*;
 pub use change::*;
 pub(crate) use clock::since_boot;
 pub use clock::{Clocks, now_us};
+pub(crate) use count::{Amount, Count, Counts, Shown};
 pub use cql::CqlType;
 pub(crate) use cql::hex;
 pub(crate) use elements::field_number;

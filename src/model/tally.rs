@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
+
+use super::count::{Amount, Count, Counts, Shown, counts};
 
 /// One message for whoever follows changes, ready to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,66 +32,117 @@ impl Serialize for Destination {
     }
 }
 
-/// What was done to one table, in rows; journals hold the counts in this order. `source_rows = copied + merged + unchanged`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct TableTally {
+counts! {
+    /// What was done to one table, in rows. `source_rows = copied + merged + unchanged`.
+    #[derive(Copy)]
+    pub struct TableTally {}
     /// Rows that belonged to sources.
-    pub source_rows: u64,
-    /// Rows of survivors that were read to compare with. Some are counted twice in a group of several
-    /// slices that was stopped between two of them.
-    pub target_rows: u64,
+    source_rows: u64 = Shown::Column("sources");
+    /// Rows of survivors that were read to compare with. Some are counted twice in a group of several slices that was
+    /// stopped between two of them.
+    target_rows: u64 = Shown::Apart;
     /// Source rows that were copied to the survivor.
-    pub copied: u64,
+    copied: u64 = Shown::Column("copied");
     /// Source rows whose key the survivor held already and whose policies changed the survivor's row.
-    pub merged: u64,
+    merged: u64 = Shown::Column("merged");
     /// Source rows that changed nothing: the survivor held their key already, or they would have named it twice.
-    pub unchanged: u64,
+    unchanged: u64 = Shown::Column("unchanged");
     /// Source rows that were deleted.
-    pub deleted: u64,
+    deleted: u64 = Shown::Column("deleted");
+    /// Sums of more, or less, than their column's type can hold: what was written is the highest or the lowest that it can.
+    capped_sums: u64 = Shown::Fact {
+        words: ["Capped", "sum", "beyond the limits of the column's type: what exceeds them is lost"],
+        is_warning: true,
+    };
 }
 
-impl TableTally {
-    /// Adds another tally of the same table.
-    pub(crate) fn add(&mut self, other: &TableTally) {
-        self.source_rows += other.source_rows;
-        self.target_rows += other.target_rows;
-        self.copied += other.copied;
-        self.merged += other.merged;
-        self.unchanged += other.unchanged;
-        self.deleted += other.deleted;
+counts! {
+    /// What was done for one group or, added up, for many.
+    pub struct Tally {
+        /// One entry per table of the specification, in its order.
+        tables: Vec<TableTally>,
     }
-}
-
-/// What was done for one group or, added up, for many; journals hold the counts in this order.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Tally {
-    /// One entry per table of the specification, in its order.
-    pub tables: Vec<TableTally>,
     /// Sources of which no row was found: often a mistyped id.
-    pub absent_sources: u64,
+    absent_sources: u64 = Shown::Apart;
     /// Survivors of which no row was found before the merge: often a mistyped id.
-    pub absent_survivors: u64,
+    absent_survivors: u64 = Shown::Apart;
     /// Events that were acknowledged.
-    pub events: u64,
+    events: u64 = Shown::Nowhere;
     /// Batches written (each one round trip).
-    pub batches: u64,
+    batches: u64 = Shown::Apart;
     /// Slices merged; a group that fits in memory is one.
-    pub slices: u64,
+    slices: u64 = Shown::Apart;
 }
 
-/// What an undo did in one table, in rows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct UndoTally {
+counts! {
+    /// What an undo did in one table, in rows.
+    #[derive(Copy)]
+    pub struct UndoTally {}
     /// Rows that sources have again.
-    pub given_back: u64,
+    given_back: u64 = Shown::Column("given back");
     /// Copies that survivors have no longer.
-    pub removed: u64,
+    removed: u64 = Shown::Column("copies removed");
     /// Rows of survivors' own that hold their old values again.
-    pub set_back: u64,
+    set_back: u64 = Shown::Column("set back");
     /// Keys that somebody changed since, and that were left alone.
-    pub left_alone: u64,
+    left_alone: u64 = Shown::Column("left alone");
+}
+
+counts! {
+    /// What a scan did: the look for clustered rows before the first group.
+    #[derive(Copy)]
+    pub struct ScanTally {
+        /// Whether it was stopped before its end.
+        interrupted: bool,
+    }
+    /// Token ranges in all.
+    ranges: u64 = Shown::WentOver(["token range", "in all"]);
+    /// Those that were scanned by earlier sessions.
+    ranges_before: u64 = Shown::Found(["range", "scanned before"]);
+    /// Those that were scanned by this one.
+    ranges_now: u64 = Shown::Found(["range", "scanned now"]);
+    /// Rows that were looked at, in all ranges that are over.
+    rows: u64 = Shown::WentOver(["row", "looked at"]);
+    /// Rows of sources among them.
+    clustered_rows: u64 = Shown::Found(["row", "of sources found"]);
+}
+
+counts! {
+    /// What a sweep did: the look at every source again, at the end.
+    #[derive(Copy)]
+    pub struct SweepTally {
+        /// Whether it was stopped before its end.
+        interrupted: bool,
+    }
+    /// Sources that were looked at.
+    sources: u64 = Shown::WentOver(["source", "looked at again"]);
+    /// Rows that were scanned for them; none where partitions were asked one by one.
+    scanned: Option<u64> = Shown::WentOver(["row", "scanned"]);
+    /// Rows that had survived on them and were moved to the survivor's row.
+    rows: u64 = Shown::Found(["later row", "taken along"]);
+    /// Events that were sent for them.
+    events: u64 = Shown::Found(["event", "sent for them"]);
+    /// Rows that were left where they are, and told.
+    left: u64 = Shown::Found(["row", "left there"]);
+    /// Groups whose sweep failed.
+    failed: u64 = Shown::Found(["group", "failed"]);
+}
+
+counts! {
+    /// What was done to rows that mention sources.
+    #[derive(Copy)]
+    pub struct MentionTally {
+        /// Whether it was stopped before its end.
+        interrupted: bool,
+    }
+    /// Rows that were scanned for them.
+    scanned: u64 = Shown::WentOver(["row", "scanned"]);
+    /// Rows that name the survivor now.
+    rows: u64 = Shown::Found(["row", "that named sources and name survivors now"]);
+    /// Rows that were left as they are, and told.
+    left: u64 = Shown::Found(["row", "left unchanged"]);
+    /// Groups of which that failed.
+    failed: u64 = Shown::Found(["group", "failed"]);
 }
 
 /// The pairs of groups that had their turn.
@@ -113,67 +166,6 @@ pub(crate) struct Timed<T> {
     pub(crate) tally: T,
     /// The time that it took in this session.
     pub(crate) seconds: f64,
-}
-
-/// What a sweep did: the look at every source again, at the end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct SweepTally {
-    /// Sources that were looked at.
-    pub sources: u64,
-    /// Rows that were scanned for them; none where partitions were asked one by one.
-    pub scanned: Option<u64>,
-    /// Rows that had survived on them and were moved to the survivor's row.
-    pub rows: u64,
-    /// Events that were sent for them.
-    pub events: u64,
-    /// Rows that were left where they are, and told.
-    pub left: u64,
-    /// Groups whose sweep failed.
-    pub failed: u64,
-    /// Whether it was stopped before its end.
-    pub interrupted: bool,
-}
-
-/// What was done to rows that mention sources.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct MentionTally {
-    /// Rows that were scanned for them.
-    pub scanned: u64,
-    /// Rows that name the survivor now.
-    pub rows: u64,
-    /// Rows that were left as they are, and told.
-    pub left: u64,
-    /// Groups of which that failed.
-    pub failed: u64,
-    /// Whether it was stopped before its end.
-    pub interrupted: bool,
-}
-
-/// What a scan did: the look for clustered rows before the first group.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ScanTally {
-    /// Token ranges in all.
-    pub ranges: u64,
-    /// Those that were scanned by earlier sessions.
-    pub ranges_before: u64,
-    /// Those that were scanned by this one.
-    pub ranges_now: u64,
-    /// Rows that were looked at, in all ranges that are over.
-    pub rows: u64,
-    /// Rows of sources among them.
-    pub clustered_rows: u64,
-    /// Whether it was stopped before its end.
-    pub interrupted: bool,
-}
-
-impl UndoTally {
-    /// Adds another tally of the same table.
-    pub(crate) fn add(&mut self, other: &Self) {
-        self.given_back += other.given_back;
-        self.removed += other.removed;
-        self.set_back += other.set_back;
-        self.left_alone += other.left_alone;
-    }
 }
 
 impl<T> Timed<T> {
@@ -208,18 +200,5 @@ impl Tally {
     /// An empty tally for a specification with `tables` tables.
     pub fn new(tables: usize) -> Self {
         Self { tables: vec![TableTally::default(); tables], ..Self::default() }
-    }
-
-    /// Adds another tally of the same specification.
-    pub fn add(&mut self, other: &Tally) {
-        self.tables.resize(self.tables.len().max(other.tables.len()), TableTally::default());
-        for (sum, part) in self.tables.iter_mut().zip(&other.tables) {
-            sum.add(part);
-        }
-        self.absent_sources += other.absent_sources;
-        self.absent_survivors += other.absent_survivors;
-        self.events += other.events;
-        self.batches += other.batches;
-        self.slices += other.slices;
     }
 }

@@ -13,7 +13,7 @@ use crate::events::EventError;
 use crate::failpoint;
 use crate::journal::{JournalError, SliceKind, SliceRecord, State};
 use crate::merge::{Completion, OutOfOrder, Slice};
-use crate::model::{Group, Scope, TableIndex, Tally};
+use crate::model::{Amount, Group, Scope, TableIndex, Tally};
 use crate::register::Step;
 use crate::spec::{Spec, Survivorship};
 use crate::storage::{Fault, StorageError, Writer};

@@ -28,7 +28,7 @@ use tokio::sync::watch;
 use crate::failpoint;
 use crate::journal::{Note, SliceKind, SliceRecord, State};
 use crate::merge::{Entry, Slice, by_partition};
-use crate::model::{Batch, Group, MentionTally, Mutation, Row, TableIndex, TimestampUs};
+use crate::model::{Amount, Batch, Group, MentionTally, Mutation, Row, TableIndex, TimestampUs};
 use crate::plan::Plan;
 use crate::register::Step;
 use crate::spec::Spec;
@@ -124,9 +124,9 @@ pub async fn mentions<S: Writer>(
         async move { turn(&window, &group, keys).await }
     };
     let groups = found.groups().into_iter().collect();
-    let Turns { rows, left, failed, interrupted, .. } =
-        rounds.go(groups, turn, &mut on_left).await?;
-    Ok(MentionTally { rows, left, failed, interrupted, ..mentioned })
+    let Turns { tally, left, failed, interrupted } = rounds.go(groups, turn, &mut on_left).await?;
+    mentioned.add(&MentionTally { left, failed, interrupted, ..tally });
+    Ok(mentioned)
 }
 
 /// The rows in which the scan has found sources of a group.
@@ -145,7 +145,7 @@ async fn turn<S: Writer>(
     window: &Window<S>,
     group: &Group,
     keys: Vec<RowKey>,
-) -> Result<Turn, GroupError> {
+) -> Result<Turn<MentionTally>, GroupError> {
     let mut turn = Turn::default();
     for keys in keys.chunks(ROWS) {
         let mut entries = Vec::new();
@@ -179,7 +179,7 @@ async fn turn<S: Writer>(
         }
         window.begin(group, Step::After).await?;
         write(window, group, &slice, window.t).await?;
-        turn.rows += slice.entries.len() as u64;
+        turn.tally.rows += slice.entries.len() as u64;
         for (row, source, _) in named(window, group, keys).await? {
             let is_written = slice.entries.iter().any(|entry| {
                 let key = entry.key_of(&window.spec.tables[entry.table], &group.survivor);
@@ -187,7 +187,7 @@ async fn turn<S: Writer>(
             });
             if is_written {
                 turn.again = true;
-                turn.rows -= 1;
+                turn.tally.rows -= 1;
                 turn.left.push(Leftover::of(group, source, row, FRESH));
             }
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::model::{EXPIRY, Group};
+use crate::model::{Amount, EXPIRY, Group};
 use crate::plan::Plan;
 use crate::storage::Writer;
 
@@ -20,9 +20,8 @@ pub(super) const ROUNDS: usize = 3;
 
 /// What came of one group's turn.
 #[derive(Debug, Default)]
-pub(super) struct Turn {
-    pub(super) rows: u64,
-    pub(super) events: u64,
+pub(super) struct Turn<T> {
+    pub(super) tally: T,
     pub(super) left: Vec<Leftover>,
     /// What no later round comes across again.
     pub(super) leftovers: Vec<Leftover>,
@@ -34,9 +33,9 @@ pub(super) struct Turn {
 
 /// What came of all turns.
 #[derive(Debug, Default)]
-pub(super) struct Turns {
-    pub(super) rows: u64,
-    pub(super) events: u64,
+pub(super) struct Turns<T> {
+    /// What they counted.
+    pub(super) tally: T,
     /// Rows that were left and told.
     pub(super) left: u64,
     /// Groups whose turn failed.
@@ -63,17 +62,18 @@ impl<S: Writer> Rounds<'_, S> {
     ///
     /// # Errors
     /// What every group would meet; the error of a single one is told by `on_left` instead.
-    pub(super) async fn go<F>(
+    pub(super) async fn go<T, F>(
         &self,
         mut groups: Vec<usize>,
         turn: impl Fn(Arc<Window<S>>, Arc<Group>, usize) -> F,
         on_left: &mut impl FnMut(&Leftover),
-    ) -> Result<Turns, GroupError>
+    ) -> Result<Turns<T>, GroupError>
     where
-        F: Future<Output = Result<Turn, GroupError>> + Send + 'static,
+        T: Amount + Default + Send + 'static,
+        F: Future<Output = Result<Turn<T>, GroupError>> + Send + 'static,
     {
         let Self { context, plan, stop, failed: why, .. } = *self;
-        let mut turns = Turns::default();
+        let mut turns = Turns::<T>::default();
         groups.retain(|group| match self.known.barred().moved_on.get(group) {
             None => true,
             Some(run) => {
@@ -107,8 +107,7 @@ impl<S: Writer> Rounds<'_, S> {
                 },
                 |(group, turn)| match turn {
                     Ok(turn) => {
-                        turns.rows += turn.rows;
-                        turns.events += turn.events;
+                        turns.tally.add(&turn.tally);
                         expiring |= turn.expiring;
                         let mut left = turn.leftovers;
                         if turn.again && round < ROUNDS {

@@ -10,7 +10,7 @@ use std::time::Instant;
 use tokio::sync::watch;
 
 use crate::journal::{Note, State};
-use crate::model::{Group, Tally};
+use crate::model::{Amount, Group, Tally};
 use crate::plan::Plan;
 use crate::storage::Writer;
 

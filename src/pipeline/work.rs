@@ -13,7 +13,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use crate::events::EventSink;
 use crate::journal::{Intent, SliceKind, State};
 use crate::merge::{Completion, Draft, Entry, Findings, Fold, Join, Matched, Slice};
-use crate::model::{Batch, Group, Row, Scope, TableIndex, Tally};
+use crate::model::{Amount, Batch, Group, Row, Scope, TableIndex, Tally};
 use crate::spec::Table;
 use crate::storage::Reader;
 

@@ -30,7 +30,6 @@ impl Discovery {
     pub(crate) fn of(tables: Vec<LedTo>, scanned: Vec<String>) -> Option<Self> {
         let is_led = !tables.is_empty();
         let names: Vec<_> = tables.iter().map(|led| led.table.as_str()).collect();
-        let names = names.join(" and ");
         let misses = tables.iter().map(|LedTo { table, through }| {
             format!("a row of {table} stays under its source where no {through} of the group's sources leads to it")
         });
@@ -46,9 +45,10 @@ impl Discovery {
 }
 
 /// What a scan of tables does, in words that continue a sentence.
-pub(crate) fn scan_of(names: &str) -> String {
+pub(crate) fn scan_of<T: AsRef<str>>(tables: &[T]) -> String {
+    let names: Vec<_> = tables.iter().map(AsRef::as_ref).collect();
     format!(
-        "reads every key of {names} once before the first group and once in the sweep (keys only, by token ranges, in \
-         parallel)"
+        "reads every key of {} twice: before the first group, and in the sweep (keys only, by token ranges, in parallel)",
+        names.join(", ")
     )
 }

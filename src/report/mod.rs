@@ -13,6 +13,7 @@
 
 mod common;
 mod config;
+mod counts;
 mod discovery;
 mod document;
 mod equation;

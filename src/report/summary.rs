@@ -4,12 +4,10 @@ mod aftercare;
 mod answer;
 mod applied;
 mod equations;
-mod mentions;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::ser::Error;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
@@ -18,7 +16,8 @@ pub(crate) use aftercare::Aftercare;
 use crate::advice::Advice;
 use crate::latency::LatencySummary;
 use crate::model::{
-    Destination, MentionTally, Pair, Part, ScanTally, SweepTally, TableTally, Tally, Timed,
+    Counts, Destination, MentionTally, Pair, Part, ScanTally, Shown, SweepTally, TableTally, Tally,
+    Timed,
 };
 use crate::moment::Moment;
 use crate::plan::PlanStats;
@@ -294,12 +293,10 @@ impl Summary {
     }
 }
 
-/// What is counted once for all tables, as fields; tables and events have their own.
+/// What is counted once for all tables, as fields.
 fn counts<S: Serializer>(tally: &Tally, serializer: S) -> Result<S::Ok, S::Error> {
-    let tally = serde_json::to_value(tally).map_err(S::Error::custom)?;
-    let fields = tally.as_object().into_iter().flatten();
-    serializer
-        .collect_map(fields.filter(|(name, _)| !["tables", "events"].contains(&name.as_str())))
+    let fields = tally.counted().filter(|(row, _)| row.shown != Shown::Nowhere);
+    serializer.collect_map(fields.map(|(row, n)| (row.name, n)))
 }
 
 impl Applied {

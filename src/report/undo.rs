@@ -9,8 +9,9 @@ use super::common::{
     adds_up, contradictions, events, examples, failures, latency, over_time, session, settings,
     sum, tried_again,
 };
-use super::document::{Fact, Kept, Outcome, Report, Section, Table, Tone};
-use super::words::{Text, code, count, counted, path, per_second, say, seconds};
+use super::counts;
+use super::document::{Fact, Kept, Outcome, Report, Section, Tone};
+use super::words::{count, counted, path, per_second, say, seconds};
 use super::{Answer, Equation, EventFacts, FailureReason, Listing, Timeline};
 use crate::advice::Advice;
 use crate::latency::LatencySummary;
@@ -282,19 +283,8 @@ impl Undoing {
     }
 
     fn rows(&self) -> Section {
-        let head = ["Rows of", "given back", "copies removed", "set back", "left alone"];
-        let mut table = Table::new(head);
-        for (index, UndoneTable { table: name, rows }) in self.tables.iter().enumerate() {
-            let numbers = [
-                ("given_back", rows.given_back),
-                ("removed", rows.removed),
-                ("set_back", rows.set_back),
-                ("left_alone", rows.left_alone),
-            ];
-            let numbers = numbers.map(|(field, n)| count(n).at(format!("/tables/{index}/{field}")));
-            table.push([code(name)].into_iter().chain(numbers.map(Text::from)));
-        }
-        Section::new("Rows by table").with(table)
+        let tables = self.tables.iter().map(|UndoneTable { table, rows }| (table, rows));
+        Section::new("Rows by table").with(counts::rows_of(tables))
     }
 
     fn advise(&self, report: &mut Report) {

@@ -9,7 +9,7 @@
 use crate::failpoint;
 use crate::history::{Histories, History};
 use crate::journal::{Note, SliceKind, SliceRecord, State};
-use crate::model::{Group, Scope, TimestampUs, UndoTally};
+use crate::model::{Amount, Group, Scope, TimestampUs, UndoTally};
 use crate::pipeline::keys;
 use crate::pipeline::{GroupError, Window};
 use crate::register::{OWNED_US, Step};

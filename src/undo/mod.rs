@@ -36,7 +36,7 @@ pub use settings::Options;
 pub(crate) use settings::UNDO;
 
 use crate::journal::{GroupRecord, Journal, JournalError};
-use crate::model::{Pair, UndoTally, UndonePairs};
+use crate::model::{Amount, Pair, UndoTally, UndonePairs};
 use crate::pipeline::{
     self, Context, GroupCounts, GroupError, MOST_FAILURES, Reason, Walked, Window,
 };
@@ -170,9 +170,7 @@ impl Undone {
             self.disputed += 1;
             self.pairs.disputed += pairs;
         }
-        for (sum, rows) in self.rows.iter_mut().zip(&turn.rows) {
-            sum.add(rows);
-        }
+        self.rows.add(&turn.rows);
         self.events += turn.events;
         self.is_expiring |= turn.is_expiring;
         self.counted_meanwhile += turn.counted_meanwhile;

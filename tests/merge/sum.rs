@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tributary::journal::State;
 use tributary::journal::memory::MemoryJournal;
 use tributary::model::{Change, Row, now_us};
 use tributary::pipeline::{Context, Leftover, Window, merge_group};
@@ -85,6 +86,26 @@ fn copies_are_added_up_as_well() {
     let context = world(&[("old", None), ("older", Some(3)), ("oldest", Some(4))]);
     assert_eq!(merged(&context, &["old", "older", "oldest"]), []);
     assert_eq!(views(&context, "new"), Some(Some(7)));
+}
+
+/// Each is told once, however many sources it is made of, and also where nothing had to be written.
+#[test]
+fn totals_that_do_not_fit_are_the_limit_and_are_counted() {
+    const MOST: i32 = i32::MAX;
+    for (values, total, capped) in [
+        (vec![MOST, 1, 1], MOST, 1),
+        (vec![MOST - 1, 1], MOST, 0),
+        (vec![-MOST, -2, 0], i32::MIN, 1),
+    ] {
+        let users: Vec<String> = (1..values.len()).map(|n| format!("old{n}")).collect();
+        let names = ["new"].into_iter().chain(users.iter().map(String::as_str));
+        let rows: Vec<_> = names.zip(values.into_iter().map(Some)).collect();
+        let context = world(&rows);
+        merged(&context, &rows[1..].iter().map(|(user, _)| *user).collect::<Vec<_>>());
+        assert_eq!(views(&context, "new"), Some(Some(total)));
+        let tally = context.journal.tally(&[State::Done]).unwrap();
+        assert_eq!(tally.tables[0].capped_sums, capped, "{rows:?}");
+    }
 }
 
 /// It was read, so the total counts on from it, and yet it would hide that.

@@ -1,16 +1,20 @@
 //! Intents and bodies in the form in which they are stored.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::io::Read;
 use std::mem;
 
 use flate2::read::ZlibDecoder;
 use flate2::{Compress, Compression, FlushCompress, Status};
-use serde::de::Error;
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::journal::body::json;
 use crate::journal::{Intent, Scan, SliceKind, State};
-use crate::model::{AccountId, AccountType, Pair, TableTally, Tally, TimestampUs, TokenRange};
+use crate::model::{
+    AccountId, AccountType, Counts, Pair, TableTally, Tally, TimestampUs, TokenRange,
+};
 
 /// A block is full with so many bytes: what slices have in common is said once in it, and a slice is read with it.
 const BLOCK_BYTES: usize = 128 * 1024;
@@ -163,21 +167,52 @@ pub(super) fn read_account(of: AccountType, id: &str) -> Result<AccountId, serde
     AccountId::parse(of, id).ok_or_else(no_account)
 }
 
-/// A tally as JSON: its fields in order, without their names, because there is one with every slice.
+/// A tally as JSON: its counts in the order of their rows, without their names, because there is one with every slice; before
+/// them those by table, likewise.
 fn tally(tally: &Tally) -> Option<String> {
-    let Tally { tables, absent_sources, absent_survivors, events, batches, slices } = tally;
-    let of_table = |table: &TableTally| {
-        let TableTally { source_rows, target_rows, copied, merged, unchanged, deleted } = *table;
-        [source_rows, target_rows, copied, merged, unchanged, deleted]
+    let amounts = |of: Vec<Option<u64>>| {
+        of.iter().map(|n| n.unwrap_or_default().to_string()).collect::<Vec<_>>().join(",")
     };
-    let tables: Vec<_> = tables.iter().map(of_table).collect();
-    let fields = (tables, absent_sources, absent_survivors, events, batches, slices);
-    // Numbers can always be written.
-    (*tally != Tally::default()).then(|| serde_json::to_string(&fields).unwrap_or_default())
+    let tables = tally.tables.iter().map(|table| format!("[{}]", amounts(table.amounts())));
+    let tables = tables.collect::<Vec<_>>().join(",");
+    (*tally != Tally::default()).then(|| format!("[[{tables}],{}]", amounts(tally.amounts())))
 }
 
+/// A tally from its JSON. Counts that it lacks are newer than it, and 0; those that are not known here are passed over.
 pub(super) fn read_tally(text: Option<&str>) -> Result<Tally, serde_json::Error> {
-    text.map_or_else(|| Ok(Tally::default()), serde_json::from_str)
+    let Some(text) = text else { return Ok(Tally::default()) };
+    let Journaled { tables, amounts } = serde_json::from_str(text)?;
+    let tables = tables.into_iter().map(TableTally::of).collect();
+    Ok(Tally { tables, ..Tally::of(amounts) })
+}
+
+/// The counts of a slice as they stand in its JSON: a list of lists, and numbers.
+#[derive(Default)]
+struct Journaled {
+    tables: Vec<Vec<u64>>,
+    amounts: Vec<u64>,
+}
+
+impl<'de> Deserialize<'de> for Journaled {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Self::default())
+    }
+}
+
+impl<'de> Visitor<'de> for Journaled {
+    type Value = Self;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("counts by table, and counts")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<Self, A::Error> {
+        self.tables = seq.next_element()?.unwrap_or_default();
+        while let Some(amount) = seq.next_element()? {
+            self.amounts.push(amount);
+        }
+        Ok(self)
+    }
 }
 
 thread_local! {

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::journal::body::json;
 use crate::journal::{GroupRecord, JournalError, ScanRecord, SliceKind, SliceRecord, State};
-use crate::model::{AccountId, AccountType, Tally, TokenRange};
+use crate::model::{AccountId, AccountType, Amount, Tally, TokenRange};
 
 use super::packed::{read_account, read_pairs, read_tally, uncompress};
 use super::schema::{ACCOUNT_TYPE, unreadable};

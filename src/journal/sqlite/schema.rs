@@ -12,8 +12,8 @@ use crate::journal::JournalError;
 use crate::model::AccountType;
 
 /// The version of the tables and of what is in them; kept in the file as `user_version`. Since the fourth what is set may be
-/// null.
-pub(super) const VERSION: i64 = 4;
+/// null; since the fifth counts may follow that whoever reads does not know.
+pub(super) const VERSION: i64 = 5;
 
 /// The oldest one that is read. What is written is of [`VERSION`], and the file says so from its first write on.
 const OLDEST: i64 = 3;
@@ -53,8 +53,7 @@ const TABLES: &str = "
         kind TEXT NOT NULL,
         t INTEGER NOT NULL,             -- write time, in microseconds
         sealed INTEGER NOT NULL,
-        tally TEXT,                     -- JSON: [[[source_rows, target_rows, copied, merged, unchanged, deleted], ... by
-                                        -- table], absent_sources, absent_survivors, events, batches, slices]
+        tally TEXT,                     -- JSON: [[[counts of a table], ...], counts of all], as `record` names them
         scopes BLOB,                    -- where its rows led to
         block INTEGER NOT NULL,         -- what is written is part of a block:
         start INTEGER NOT NULL,         -- where it starts there, in bytes

@@ -1,7 +1,7 @@
 //! The numbers of an inspection, group by group, so that a sample says something of the whole.
 
 use crate::estimate::Moments;
-use crate::model::{Change, Row, TableTally};
+use crate::model::{Change, Row};
 use crate::spec::Table;
 
 use super::look::SampledGroup;
@@ -24,7 +24,7 @@ pub struct Figures {
     pub missed: Moments,
 }
 
-/// The rows of one table, as in [`TableTally`].
+/// The rows of one table, as in [`TableTally`](crate::model::TableTally).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TableFigures {
     pub source_rows: Moments,
@@ -100,13 +100,11 @@ impl Figures {
         };
         let tables = self.tables.iter_mut().zip(&tally.tables).zip(written);
         for ((figures, rows), written) in tables {
-            let TableTally { source_rows, target_rows: _, copied, merged, unchanged, deleted } =
-                *rows;
-            add(&mut figures.source_rows, source_rows);
-            add(&mut figures.copied, copied);
-            add(&mut figures.merged, merged);
-            add(&mut figures.unchanged, unchanged);
-            add(&mut figures.deleted, deleted);
+            add(&mut figures.source_rows, rows.source_rows);
+            add(&mut figures.copied, rows.copied);
+            add(&mut figures.merged, rows.merged);
+            add(&mut figures.unchanged, rows.unchanged);
+            add(&mut figures.deleted, rows.deleted);
             add(&mut figures.written_bytes, written.bytes);
             add(&mut figures.tombstones, written.tombstones);
             add(&mut figures.immortal, written.immortal);

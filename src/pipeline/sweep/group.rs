@@ -10,7 +10,7 @@ use crate::failpoint;
 use crate::history::{Histories, Left};
 use crate::journal::{Intent, SliceKind, SliceRecord, State};
 use crate::merge::{Announced, Entry, Horizon, SweepDecision, SweepSlice, Swept};
-use crate::model::{AccountId, Group, Scope, TableIndex, TimedRow, TimestampUs};
+use crate::model::{AccountId, Group, Scope, SweepTally, TableIndex, TimedRow, TimestampUs};
 use crate::register::{OWNED_US, RunTimes, Step};
 use crate::spec::Table;
 use crate::storage::{StorageError, Writer};
@@ -61,7 +61,7 @@ pub(super) async fn turn<S: Writer>(
     group: &Group,
     discovered: &Discovered,
     round: usize,
-) -> Result<Turn, GroupError> {
+) -> Result<Turn<SweepTally>, GroupError> {
     let records = window.journal.slices(group.index)?;
     let times = records.iter().map(|record| record.t).collect();
     let mut sweeper = Sweeper { window, group, round, t: 0, times, turn: Turn::default() };
@@ -125,7 +125,7 @@ struct Sweeper<'a, S> {
     t: TimestampUs,
     /// Those of all that the run did to the group.
     times: RunTimes,
-    turn: Turn,
+    turn: Turn<SweepTally>,
 }
 
 impl<S: Writer> Sweeper<'_, S> {
@@ -264,8 +264,8 @@ impl<S: Writer> Sweeper<'_, S> {
         slice.events = self.announced(&slice, &targets).await?;
         // Above every earlier time of the group, so that the events have ids of their own.
         let t = window.as_of.stamp().max(after + 1);
-        self.turn.rows += slice.rows.len() as u64;
-        self.turn.events += slice.events.len() as u64;
+        self.turn.tally.rows += slice.rows.len() as u64;
+        self.turn.tally.events += slice.events.len() as u64;
         let body = window.codec.encode_sweep(&slice);
         let intent = Intent {
             scopes: window.codec.encode_scopes(&slice.scopes(&window.spec)),

@@ -22,7 +22,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::journal::State;
-use crate::model::{AccountId, Group, SweepTally, TableIndex};
+use crate::model::{AccountId, Amount, Group, SweepTally, TableIndex};
 use crate::plan::Plan;
 use crate::storage::Writer;
 
@@ -86,10 +86,10 @@ pub async fn sweep<S: Writer>(
         let discovered = Arc::clone(&discovered);
         async move { group::turn(&window, &group, &discovered, round).await }
     };
-    let Turns { rows, events, left, failed, interrupted } =
+    let Turns { tally: of_turns, left, failed, interrupted } =
         rounds.go(owners, turn, &mut on_left).await?;
-    let (left, failed) = (tally.left + left, tally.failed + failed);
-    Ok(SweepTally { rows, events, left, failed, interrupted, ..tally })
+    tally.add(&SweepTally { left, failed, interrupted, ..of_turns });
+    Ok(tally)
 }
 
 /// The groups whose sources own something again, with what a scan has discovered; `None` if that was stopped.

@@ -161,15 +161,15 @@ fn lines(row: &[Text]) -> Vec<Vec<String>> {
         return vec![row.iter().map(plain).collect()];
     }
     let line = |name: &str, index: usize| {
-        let number = |cell: &Text| match (cell.figure(), index) {
+        let number = |(column, cell): (usize, &Text)| match (cell.figure(), index) {
             (Some(figure), _) => {
                 let numbers = figure.numbers();
                 numbers.get(index).or(numbers.first()).map(|(number, _)| number.shown())
             }
             (None, 0) => Some(plain(cell)),
-            (None, _) => Some(name.to_owned()),
+            (None, _) => (column == 0).then(|| name.to_owned()),
         };
-        row.iter().map(|cell| number(cell).unwrap_or_default()).collect()
+        row.iter().enumerate().map(|cell| number(cell).unwrap_or_default()).collect()
     };
     vec![line("", 0), line("  at least", 1), line("  at most", 2)]
 }

@@ -48,17 +48,19 @@ fn chained(inspection: &Inspection) -> Fact {
     let sentence = match chained.accounts {
         0 => say!("no account is a `from` on one line and a `to` on another"),
         1 => say!(
-            "{} is a `from` on one line and a `to` on another, so that what goes into it goes on from there",
+            "{} is a `from` as well as a `to`: what goes into it goes on from there",
             accounts()
         ),
-        _ => say!(
-            "{} are a `from` on one line and a `to` on another, so that what goes into them goes on from there; with \
-             both lines:",
-            accounts()
-        ),
+        _ => {
+            say!(
+                "{} are a `from` as well as a `to`: what goes into them goes on from there",
+                accounts()
+            )
+        }
     };
     let examples = chained.first.iter().map(|one| {
-        say!("{}: {} and {}", code(&one.account), line(one.from_line), line(one.to_line))
+        let (from, to) = (line(one.from_line), line(one.to_line));
+        say!("{}: from on line {}, to on line {}", code(&one.account), from, to)
     });
     Fact { examples: examples.collect(), ..Fact::new("Chained", sentence) }
 }
@@ -86,8 +88,7 @@ fn missed(inspection: &Inspection) -> Option<Fact> {
 fn scanned(inspection: &Inspection) -> Option<Fact> {
     let tables = &inspection.missed.scanned;
     (!tables.is_empty()).then(|| {
-        let sentence =
-            say!("nothing leads to rows of sources: it {}", scan_of(&tables.join(" and ")));
+        let sentence = say!("nothing leads to rows of sources: it {}", scan_of(tables));
         Fact::new("Scan", sentence.and(scanned_rows(inspection).unwrap_or_default()))
     })
 }
@@ -97,9 +98,9 @@ fn mentions(inspection: &Inspection) -> Option<Fact> {
     let columns = &inspection.missed.mentions;
     (!columns.is_empty()).then(|| {
         let sentence = say!(
-            "rows that name a source in {} are not counted: a merge scans for them when its groups are done, and lets \
-             them name the survivor",
-            columns.join(" and ")
+            "rows that name a source in {}: not counted, as a merge looks for them only when its groups are done; then they \
+             name the survivor",
+            Text::join(columns.iter().map(code), ", ")
         );
         Fact::new("Mentions", sentence)
     })

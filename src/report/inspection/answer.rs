@@ -7,7 +7,7 @@ use super::{ConflictColumn, ConflictExample, Coverage, InspectedTable, Inspectio
 use crate::report::common::{latency, tried_again};
 use crate::report::document::{Block, Fact, Report, Section, Table, Tone};
 use crate::report::figures::Number;
-use crate::report::words::{Text, code, count, counted, estimate, line, per_second, say, seconds};
+use crate::report::words::{code, count, counted, estimate, line, per_second, say, seconds};
 
 /// Columns of a conflict that a terminal shows.
 const DIFFERENCES: usize = 8;
@@ -170,26 +170,33 @@ fn costs(inspection: &Inspection) -> Section {
     let journal = number(inspection.journal_bytes, Number::Bytes, "journal_bytes");
     let batches = number(inspection.batches, Number::Count, "batches");
     let took = match &inspection.duration {
-        Some(estimate) => say!(
-            "{} to {}: reads at the pace of this inspection, and {} batch statements, each taken to cost from next to nothing \
-             to one and a half reads",
-            seconds(estimate.low_s).at("/inspection/duration/low_s"),
-            seconds(estimate.high_s).at("/inspection/duration/high_s"),
-            batches,
-        ),
-        None => say!("not estimated: too little was read to measure by"),
+        Some(estimate) => {
+            let range = say!(
+                "{} to {}",
+                seconds(estimate.low_s).at("/inspection/duration/low_s"),
+                seconds(estimate.high_s).at("/inspection/duration/high_s"),
+            );
+            Fact::new("Duration", range)
+                .with(say!("reads as fast as in this inspection"))
+                .with(say!(
+                    "{} batch statements, each from next to no time up to that of one and a half reads",
+                    batches
+                ))
+        }
+        None => Fact::new("Duration", say!("not estimated: too little was read to measure by")),
     };
     let speed = &inspection.speed;
     let at = |rate: f64, field: &str| per_second(rate).at(format!("/inspection/speed/{field}"));
     let read = say!(
-        "{} groups/s and {} requests/s were read in {}; {}",
+        "read in {}: {} groups/s, {} requests/s; {}",
+        seconds(speed.seconds).at("/inspection/speed/seconds"),
         at(speed.groups_per_s, "groups_per_s"),
         at(speed.requests_per_s, "requests_per_s"),
-        seconds(speed.seconds).at("/inspection/speed/seconds"),
         tried_again(speed.retries, "/inspection/speed/retries"),
     );
-    let facts: [(&str, Text); 4] =
-        [("Events", events), ("Journal", journal.into()), ("Duration", took), ("Speed", read)];
     Section::new("What it takes")
-        .with_all(facts.map(|(label, sentence)| Fact::new(label, sentence)))
+        .with(Fact::new("Events", events))
+        .with(Fact::new("Journal", journal))
+        .with(took)
+        .with(Fact::new("Speed", read))
 }

@@ -194,7 +194,7 @@ impl Summary {
                         .with(say!("--discover scan: {}", costs.as_str()))
                 }));
                 if !discovery.scanned.is_empty() {
-                    let scan = scan_of(&discovery.scanned.join(" and "));
+                    let scan = scan_of(&discovery.scanned);
                     report.facts.push(Fact::new(
                         "Scan",
                         say!("nothing leads to rows of sources: it {}", scan),

@@ -1,14 +1,14 @@
 //! What `apply` and `resume` say of what they did.
 
-use super::{Applied, BusyPartition, BusyRun, Fates, Summary, TableFacts, aftercare, mentions};
+use super::{Applied, BusyPartition, BusyRun, Fates, Summary, TableFacts, aftercare};
 use crate::advice::Advice;
-use crate::model::{ScanTally, SweepTally, Timed};
 use crate::report::common::{
     absent, emptied, events, examples, failures, gone, latency, over_time, sum, tried_again,
 };
+use crate::report::counts;
 use crate::report::document::{Fact, Report, Section, Table};
 use crate::report::inspection::deletes;
-use crate::report::words::{Text, code, count, counted, path_on, per_second, say, seconds};
+use crate::report::words::{Text, code, count, counted, path_on, per_second, say};
 use crate::run::files;
 
 /// Partitions that a terminal names.
@@ -23,11 +23,22 @@ pub(super) fn add(summary: &Summary, applied: &Applied, report: &mut Report) {
     facts.extend(applied.busy.iter().enumerate().map(busy));
     facts.extend(rejected(applied));
     facts.extend(resumed(applied));
-    facts.extend(applied.scanned.as_ref().map(scan));
+    let scanned = applied.scanned.as_ref();
+    facts.extend(scanned.map(|scan| counts::walk("Scan", "/scanned", scan, "no row of a source")));
     let none = say!("none, as asked for by --no-events or the specification");
     facts.push(events(&applied.events, none));
-    facts.extend(applied.swept.as_ref().map(sweep));
-    facts.extend(applied.mentions.as_ref().map(mentions::fact));
+    let listed = |fact: Fact, is_partial: bool| match is_partial {
+        true => fact.with(say!("{} has what was left", files::SWEEP)),
+        false => fact,
+    };
+    facts.extend(applied.swept.as_ref().map(|swept| {
+        let fact = counts::walk("Sweep", "/swept", swept, "nothing was left on them");
+        listed(fact, swept.tally.is_partial())
+    }));
+    facts.extend(applied.mentions.as_ref().map(|mentions| {
+        let fact = counts::walk("Mentions", "/mentions", mentions, "none of them names a source");
+        listed(fact, mentions.tally.is_partial())
+    }));
     facts.extend(applied.unsupported.as_ref().map(|what| Fact::new("Not told", what)));
     facts.push(speed(applied));
     facts.extend(gone(&applied.gone));
@@ -39,6 +50,10 @@ pub(super) fn add(summary: &Summary, applied: &Applied, report: &mut Report) {
     ];
     let found = found.into_iter().filter(|(n, ..)| *n > 0);
     facts.extend(found.map(|(n, at, of, who)| absent(count(n).at(at), n, of, who)));
+    facts.extend(counts::facts(&applied.tally, "", None));
+    for (index, TableFacts { table, rows }) in applied.tables.iter().enumerate() {
+        facts.extend(counts::facts(rows, &format!("/tables/{index}"), Some(table)));
+    }
 
     report.add(rows(applied));
     report.add(hottest(applied));
@@ -132,42 +147,6 @@ fn resumed(applied: &Applied) -> Option<Fact> {
     Some(Fact::new("Resumed", sentence))
 }
 
-fn scan(scanned: &Timed<ScanTally>) -> Fact {
-    let ScanTally { ranges, ranges_before, ranges_now, rows, clustered_rows, .. } = scanned.tally;
-    let at = |n: u64, noun, field: &str| counted(n, noun).at(format!("/scanned/{field}"));
-    let sentence = say!(
-        "{} of {} in {}: {} looked at, {} of sources found",
-        count(ranges_before + ranges_now),
-        at(ranges, "token range", "ranges"),
-        seconds(scanned.seconds).at("/scanned/seconds"),
-        at(rows, "row", "rows"),
-        at(clustered_rows, "row", "clustered_rows"),
-    );
-    let before = || say!("; {} scanned before", at(ranges_before, "range", "ranges_before"));
-    Fact::new("Scan", sentence.and_if(ranges_before > 0, before))
-}
-
-fn sweep(Timed { tally: swept, seconds: took }: &Timed<SweepTally>) -> Fact {
-    let at = |n: u64, noun, field: &str| counted(n, noun).at(format!("/swept/{field}"));
-    let took = seconds(*took).at("/swept/seconds");
-    let mut sentence =
-        say!("{} looked at again in {}", at(swept.sources, "source", "sources"), took);
-    if let Some(scanned) = swept.scanned {
-        sentence = sentence.and(say!(", {} scanned", at(scanned, "row", "scanned")));
-    }
-    sentence = sentence.and(match (swept.rows, swept.left) {
-        (0, 0) => say!(": nothing was left on them"),
-        (rows, left) => {
-            let (rows, events) =
-                (at(rows, "later row", "rows"), at(swept.events, "event", "events"));
-            let left = || say!(", {} left there (see {})", at(left, "row", "left"), files::SWEEP);
-            say!(": {} taken along, with {}", rows, events).and_if(swept.left > 0, left)
-        }
-    });
-    let failed = || say!("; the sweep of {} failed", at(swept.failed, "group", "failed"));
-    Fact::new("Sweep", sentence.and_if(swept.failed > 0, failed))
-}
-
 fn speed(applied: &Applied) -> Fact {
     let (speed, retries) = (&applied.throughput, tried_again(applied.retries, "/retries"));
     if applied.groups_done_now == 0 {
@@ -188,18 +167,8 @@ fn speed(applied: &Applied) -> Fact {
 }
 
 fn rows(applied: &Applied) -> Section {
-    let mut table = Table::new(["Rows of", "sources", "copied", "merged", "unchanged", "deleted"]);
-    for (index, TableFacts { table: name, rows }) in applied.tables.iter().enumerate() {
-        let numbers = [
-            ("source_rows", rows.source_rows),
-            ("copied", rows.copied),
-            ("merged", rows.merged),
-            ("unchanged", rows.unchanged),
-            ("deleted", rows.deleted),
-        ];
-        let numbers = numbers.map(|(field, n)| count(n).at(format!("/tables/{index}/{field}")));
-        table.push([code(name)].into_iter().chain(numbers.map(Text::from)));
-    }
+    let tables = applied.tables.iter().map(|TableFacts { table, rows }| (table, rows));
+    let table = counts::rows_of(tables);
     Section::new("Rows by table").about("Of the groups that are done.").with(table)
 }
 

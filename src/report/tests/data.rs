@@ -14,8 +14,8 @@ use crate::advice::Advice;
 use crate::estimate::Estimate;
 use crate::latency::LatencySummary;
 use crate::model::{
-    Destination, MentionTally, Part, ScanTally, SweepTally, TableTally, Tally, Timed, UndoTally,
-    UndonePairs,
+    Counts, Destination, MentionTally, Part, ScanTally, SweepTally, TableTally, Tally, Timed,
+    UndoTally, UndonePairs,
 };
 use crate::moment::Moment;
 use crate::pairs::{Consequence, RULES};
@@ -108,6 +108,7 @@ pub(super) fn applied() -> Applied {
         merged: 20,
         unchanged: 10,
         deleted: n,
+        ..TableTally::of(7_001..)
     };
     let table = |table: &str, n| TableFacts { table: table.into(), rows: rows(n) };
     let mut applied = Applied {
@@ -177,7 +178,7 @@ pub(super) fn eventful() -> Applied {
         ranges_now: 230,
         rows: 7_654_321,
         clustered_rows: 4_711,
-        interrupted: false,
+        ..ScanTally::of(7_401..)
     };
     applied.scanned = Some(Timed { tally, seconds: 12.34 });
     let tally = SweepTally {
@@ -187,11 +188,16 @@ pub(super) fn eventful() -> Applied {
         events: 29,
         left: 13,
         failed: 3,
-        interrupted: false,
+        ..SweepTally::of(7_201..)
     };
     applied.swept = Some(Timed { tally, seconds: 345.0 });
-    let tally =
-        MentionTally { scanned: 3_141_592, rows: 53, left: 17, failed: 5, interrupted: false };
+    let tally = MentionTally {
+        scanned: 3_141_592,
+        rows: 53,
+        left: 17,
+        failed: 5,
+        ..MentionTally::of(7_301..)
+    };
     applied.mentions = Some(Timed { tally, seconds: 67.8 });
     let hot = |partition: &str, groups| BusyPartition {
         table: "user_courses".into(),
@@ -200,7 +206,11 @@ pub(super) fn eventful() -> Applied {
         groups_at_most: groups + 1,
     };
     applied.hottest = vec![hot("b1", 861), hot("b2", 431)];
-    (applied.tally.batches, applied.tally.slices) = (80_928, 20_079);
+    applied.tally = Tally {
+        batches: 80_928,
+        slices: 20_079,
+        ..Tally::of([2_345, 7].into_iter().chain(7_101..))
+    };
     applied.deletes = deletes();
     applied.truncated = vec![TruncatedTable { table: "user_courses".into(), at: Moment::now() }];
     applied.aftercare = Some(surroundings::aftercare());

@@ -65,6 +65,11 @@ pub(crate) trait Policy: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether what it makes of two values is more, or less, than a column of this type can hold, and was made to fit.
+    fn is_capped(&self, _of: &CqlType, _kept: &Cell, _offered: &Cell) -> bool {
+        false
+    }
+
     /// Whether it is about the elements of a map or set one by one, and not about the value as a whole.
     fn joins_elements(&self) -> bool {
         false

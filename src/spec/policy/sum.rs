@@ -4,6 +4,8 @@
 //! it is journaled and written as it is: a total, never a difference. What became of that total is told by its exact value
 //! and time alone, and a value that a source gets later is no part of it: it is left there and listed.
 
+use std::ops::RangeInclusive;
+
 use bytes::Bytes;
 use num_bigint::BigInt;
 
@@ -30,12 +32,17 @@ fn number(cell: &Cell) -> BigInt {
     BigInt::from_signed_bytes_be(cell.as_deref().unwrap_or_default())
 }
 
+/// What fits into so many bytes.
+fn range(width: usize) -> RangeInclusive<BigInt> {
+    let highest = (BigInt::from(1) << (8 * width - 1)) - 1_u8;
+    -&highest - 1_u8..=highest
+}
+
 /// A number as a value of the type; what would not fit is the highest or the lowest that does.
 fn value(of: &CqlType, number: &BigInt) -> Bytes {
     let Some(width) = width(of) else { return number.to_signed_bytes_be().into() };
-    let highest = (BigInt::from(1) << (8 * width - 1)) - 1_u8;
-    let lowest = -&highest - 1_u8;
-    let bytes = number.clamp(&lowest, &highest).to_signed_bytes_be();
+    let range = range(width);
+    let bytes = number.clamp(range.start(), range.end()).to_signed_bytes_be();
     let sign = if number.sign() == num_bigint::Sign::Minus { 0xff } else { 0 };
     let mut value = vec![sign; width - bytes.len()];
     value.extend(bytes);
@@ -65,6 +72,10 @@ impl Policy for Sum {
         let Some(own) = kept else { return Some(offered.clone()) };
         let total = value(of, &(number(kept) + number(&Some(offered.clone()))));
         (total != *own).then_some(total)
+    }
+
+    fn is_capped(&self, of: &CqlType, kept: &Cell, offered: &Cell) -> bool {
+        width(of).is_some_and(|width| !range(width).contains(&(number(kept) + number(offered))))
     }
 
     fn late(&self, _: &CqlType, _: Dated<'_>, _: Dated<'_>) -> Option<TimestampUs> {
@@ -105,6 +116,15 @@ mod tests {
         let tiny = CqlType::TinyInt;
         assert_eq!(total(&tiny, &[bytes(&[100]), bytes(&[100])]), bytes(&[127]));
         assert_eq!(total(&tiny, &[bytes(&[0x80]), bytes(&[0xff])]), bytes(&[0x80]));
+        let is_capped =
+            |kept: &[u8], offered: &[u8]| Sum.is_capped(&tiny, &bytes(kept), &bytes(offered));
+        assert!(
+            is_capped(&[100], &[100]) && is_capped(&[127], &[1]) && is_capped(&[0x80], &[0xff])
+        );
+        assert!(
+            !is_capped(&[100], &[27]) && !is_capped(&[127], &[]) && !is_capped(&[0xff], &[0x81])
+        );
+        assert!(!Sum.is_capped(&CqlType::Varint, &bytes(&[127]), &bytes(&[127])));
         assert_eq!(total(&CqlType::Int, &[int(i32::MAX), int(1)]), int(i32::MAX));
         assert_eq!(total(&CqlType::Int, &[int(-5), int(4)]), int(-1));
         let big = |n: i64| bytes(&n.to_be_bytes());

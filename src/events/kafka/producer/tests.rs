@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicUsize;
 use rdkafka::mocking::MockCluster;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
+use super::outcome::COMMON;
 use super::*;
 
 fn settings(brokers: impl Into<String>) -> KafkaSettings {
