@@ -269,7 +269,11 @@ impl Undoing {
         let file = self.pairs_file.iter().map(|file| Fact::new("Pairs of", path(file)));
         let stopped = self.stopped.iter().map(|why| Fact::new("Stopped", why));
         let facts = [groups, Fact::new("Pairs", sum(whole, parts)), Fact::new("Changes", since)];
-        file.chain(stopped).chain(facts).chain(kept).collect()
+        let meanwhile =
+            self.tables.iter().enumerate().flat_map(|(at, UndoneTable { table, rows })| {
+                counts::facts(rows, &format!("/tables/{at}"), Some(table))
+            });
+        file.chain(stopped).chain(facts).chain(kept).chain(meanwhile).collect()
     }
 
     fn speed(&self) -> Fact {

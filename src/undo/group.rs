@@ -28,10 +28,6 @@ pub(super) struct UndoOutcome {
     pub(super) events: u64,
     /// The liveness of a row is still to end.
     pub(super) is_expiring: bool,
-    /// Numbers that are added up, and that somebody wrote while they were put back.
-    pub(super) counted_meanwhile: u64,
-    /// Keys of which a source's row was deleted later than it was given back.
-    pub(super) deleted_meanwhile: u64,
 }
 
 impl UndoOutcome {
@@ -120,8 +116,6 @@ impl UndoOutcome {
         }
         self.events += earlier.events;
         self.is_expiring |= earlier.is_expiring;
-        self.counted_meanwhile += earlier.counted_meanwhile;
-        self.deleted_meanwhile += earlier.deleted_meanwhile;
     }
 }
 
@@ -170,8 +164,12 @@ impl<S: Writer> Work<'_, S> {
                 let writes = Writes { window, group: self.group, t: pass.t, is_resumed };
                 let written = writes.carry_out(&record, &keys).await?;
                 turn.is_expiring |= written.is_expiring;
-                turn.counted_meanwhile += written.counted_meanwhile;
-                turn.deleted_meanwhile += written.hidden.len() as u64;
+                for at in written.counted_meanwhile {
+                    turn.rows[keys[at].history.table].counted_meanwhile += 1;
+                }
+                for at in &written.hidden {
+                    turn.rows[keys[*at].history.table].deleted_meanwhile += 1;
+                }
                 for (account, scope, row) in written.announced {
                     changed.stands(&account, &scope, Some(row));
                 }

@@ -64,11 +64,6 @@ pub struct Undone {
     /// A row that is gone may still be seen, with its key alone, until [`EXPIRY`](crate::model::EXPIRY) has
     /// passed.
     pub(crate) is_expiring: bool,
-    /// Numbers that are added up, and that somebody wrote while they were put back: they are left as they are, and reported.
-    pub counted_meanwhile: u64,
-    /// Rows of which a source's was deleted while it was given back, later than that: they stay deleted; without the register,
-    /// which would tell whether another run did that, they stay with the survivor. They are reported.
-    pub deleted_meanwhile: u64,
 }
 
 /// Takes groups back, in the order in which they are given. `on_failure` is told of each that failed, with its pairs as far
@@ -94,8 +89,6 @@ pub async fn undo<S: Writer>(
         rows: vec![UndoTally::default(); context.spec.tables.len()],
         events: 0,
         is_expiring: false,
-        counted_meanwhile: 0,
-        deleted_meanwhile: 0,
     };
     let ended = pipeline::walk(
         context,
@@ -173,7 +166,5 @@ impl Undone {
         self.rows.add(&turn.rows);
         self.events += turn.events;
         self.is_expiring |= turn.is_expiring;
-        self.counted_meanwhile += turn.counted_meanwhile;
-        self.deleted_meanwhile += turn.deleted_meanwhile;
     }
 }

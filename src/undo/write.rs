@@ -22,8 +22,8 @@ use super::restore::Restoration;
 pub(super) struct Written {
     /// The liveness of a row is still to end.
     pub(super) is_expiring: bool,
-    /// Numbers that are added up, and that somebody wrote meanwhile.
-    pub(super) counted_meanwhile: u64,
+    /// The keys of numbers that are added up, and that somebody wrote meanwhile, one for each.
+    pub(super) counted_meanwhile: Vec<usize>,
     /// Announced rows that sources are seen to have again.
     pub(super) announced: Vec<(AccountId, Scope, Row)>,
     /// The keys of which a source's row does not stand.
@@ -98,18 +98,18 @@ impl<S: Writer> Writes<'_, S> {
         Ok(())
     }
 
-    /// Reports the rows in which somebody has written a number that is added up while it was put back; gives how many there
-    /// are. Whether that counts on from the total or from what was put back nobody can tell.
+    /// Reports the rows in which somebody has written a number that is added up while it was put back; gives their keys.
+    /// Whether that counts on from the total or from what was put back nobody can tell.
     async fn counted_meanwhile(
         &self,
         restored: &[(usize, How)],
         keys: &[Key<'_>],
-    ) -> Result<u64, StorageError> {
+    ) -> Result<Vec<usize>, StorageError> {
         let with_sums = restored.iter().filter(|(at, _)| keys[*at].table.sums().next().is_some());
         let with_sums: Vec<_> = with_sums.collect();
         let sought: Vec<_> = with_sums.iter().map(|(at, _)| keys[*at].sought(*at)).collect();
         let found = keys::look(self.window, self.group, &sought).await?;
-        let mut counted = 0;
+        let mut counted = Vec::new();
         for (at, how) in with_sums {
             let Some(found) = found.get(at) else { continue };
             for (source, column) in keys[*at].counted_meanwhile(how, found) {
@@ -124,7 +124,7 @@ impl<S: Writer> Writes<'_, S> {
                     table.columns[column].name,
                     table.name,
                 );
-                counted += 1;
+                counted.push(*at);
             }
         }
         Ok(counted)

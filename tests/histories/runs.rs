@@ -437,10 +437,10 @@ impl Desk {
         if undone.disputed > 0 {
             self.list("disputed".to_owned());
         }
-        if undone.deleted_meanwhile > 0 {
+        if undone.rows.iter().any(|rows| rows.deleted_meanwhile > 0) {
             self.list("deleted while it was undone".to_owned());
         }
-        if undone.counted_meanwhile > 0 {
+        if undone.rows.iter().any(|rows| rows.counted_meanwhile > 0) {
             self.list(
                 "counted while it was undone, on from the sum of all accounts perhaps".to_owned(),
             );

@@ -75,7 +75,7 @@ fn all_accounts_are_added_up_until_that_is_undone() {
     assert_eq!(views(&context, "new"), Some(Some(17)));
     assert_eq!(["old", "older", "oldest"].map(|user| views(&context, user)), [None; 3]);
     let (context, undone, _, failed) = undo_all(context, false);
-    assert_eq!((undone.undone, undone.counted_meanwhile, failed), (1, 0, Vec::new()));
+    assert_eq!((undone.undone, undone.rows[0].counted_meanwhile, failed), (1, 0, Vec::new()));
     for (user, before) in rows {
         assert_eq!(views(&context, user), Some(before), "{user}");
     }

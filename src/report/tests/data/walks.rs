@@ -59,6 +59,8 @@ pub(in crate::report::tests) fn undoing() -> Undoing {
             removed: n + 2_002,
             set_back: n + 1_003,
             left_alone: n + 4,
+            deleted_meanwhile: n + 5,
+            counted_meanwhile: n + 6,
         },
     };
     Undoing {
