@@ -57,6 +57,17 @@ pub(super) fn add(summary: &Summary, applied: &Applied, report: &mut Report) {
         }
         return;
     }
+    // Nothing was begun that could be checked, gone on with or taken back.
+    if applied.groups.planned == 0 {
+        return;
+    }
+    if let Some(end @ Advice::Undo { .. }) = &applied.again {
+        report.advise(
+            say!("It was declared lost. To give back what it left half merged"),
+            end.clone(),
+        );
+        return;
+    }
     let run = || summary.run_dir.clone();
     match &applied.again {
         Some(again) if applied.groups.failed > 0 => {
@@ -160,7 +171,8 @@ fn sweep(Timed { tally: swept, seconds: took }: &Timed<SweepTally>) -> Fact {
         (rows, left) => {
             let (rows, events) =
                 (at(rows, "later row", "rows"), at(swept.events, "event", "events"));
-            let left = || say!(", {} left there (see {})", at(left, "row", "left"), files::SWEEP);
+            let left =
+                || say!(", {} in {}: left there, or gone", at(left, "row", "left"), files::SWEEP);
             say!(": {} taken along, with {}", rows, events).and_if(swept.left > 0, left)
         }
     });

@@ -43,7 +43,7 @@ Rejected    12 lines: 8 ambiguous (lines 3, 9, 12, 40, 41, …), 4 cycle (lines 
             rejects.csv has them, each with its reason, and can be fed back in
             ambiguous: decide which target is right, and leave the others out
             cycle: decide who survives, and leave out the line that merges that
-            account away
+            account away; if a run did, take that back first
 Groups      18,000 with 37,945 accounts (2.11 on average), the largest with 512
             sources
 Chains      12, the longest with 4 pairs
@@ -98,7 +98,7 @@ fn scans_and_sweeps_are_told_with_what_was_left() {
         "Scan        271 of 272 token ranges in 12.3 s: 7,654,321 rows looked at, 4,711\n",
         "; 41 ranges scanned before\n",
         "Sweep       19,929 sources looked at again in 5 min 45 s, 7,654,322 rows\n",
-        ": 37 later rows taken along, with 29 events, 13 rows left\n",
+        ": 37 later rows taken along, with 29 events, 13 rows in\n",
     ] {
         assert!(text.contains(expected), "no {expected}: {text}");
     }
@@ -140,7 +140,7 @@ Rejected    12 lines: 8 ambiguous (lines 3, 9, 12, 40, 41, …), 4 cycle (lines 
             rejects.csv has them, each with its reason, and can be fed back in
             ambiguous: decide which target is right, and leave the others out
             cycle: decide who survives, and leave out the line that merges that
-            account away
+            account away; if a run did, take that back first
 Groups      18,000 = 17,990 done + 10 failed
 Pairs       19,945 = 19,930 done + 15 failed
 Events      60,012 produced to 'course.batch.job.request', 60,000 acknowledged
@@ -210,7 +210,7 @@ Rejected    12 lines: 8 ambiguous (lines 3, 9, 12, 40, 41, …), 4 cycle (lines 
             rejects.csv has them, each with its reason, and can be fed back in
             ambiguous: decide which target is right, and leave the others out
             cycle: decide who survives, and leave out the line that merges that
-            account away
+            account away; if a run did, take that back first
 Stopped     interrupted by the operator
 Groups      18,000 = 9,000 done + 9,000 not started
 Pairs       19,945 = 9,930 done + 10,015 not started
