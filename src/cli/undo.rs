@@ -269,10 +269,7 @@ async fn walk(
     console.status.enter(Phase::Undoing);
     engine.show(groups_total, console);
     if !selected.groups.is_empty() {
-        tokio::select! {
-            () = tokio::time::sleep(engine.context.as_of.time_to_settle()) => {}
-            _ = stop.wait_for(|stop| *stop) => {}
-        }
+        engine.await_first_read(&mut stop).await;
     }
     let shown = ProgressDisplay::start(console, engine.snapshot(groups_total));
     let on_failure = |pairs: &[Pair], Reason { reason, class }: &Reason| {
