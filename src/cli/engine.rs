@@ -22,8 +22,8 @@ use crate::run::{Failures, RunError};
 
 /// Partitions that the report names.
 const HOTTEST: usize = 10;
-/// A wait before the first read that is longer is told.
-const TOLD: Duration = Duration::from_secs(5);
+/// A wait before the first read that is longer is reported.
+const REPORTED: Duration = Duration::from_secs(5);
 
 /// The context that groups run in.
 pub(super) struct Engine {
@@ -108,7 +108,7 @@ impl Engine {
     pub(super) async fn await_first_read(&self, stop: &mut watch::Receiver<bool>) {
         let as_of = &self.context.as_of;
         let wait = as_of.time_to_settle();
-        if wait > TOLD {
+        if wait > REPORTED {
             let until = Moment::from(SystemTime::now() + wait);
             tracing::warn!(
                 "nothing is read before {until}: a group is dated --settle ({:?}) before its first read, and not before \
