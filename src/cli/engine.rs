@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 
@@ -13,6 +13,7 @@ use crate::events::Scope;
 use crate::journal::Journal;
 use crate::live::{Counters, Nodes, Phase, ReadFigures, ScanCounters, UnderWay};
 use crate::model::Group;
+use crate::moment::Moment;
 use crate::pipeline::{self, Context, Ended, Known, Load, Reason, RunOutcome};
 use crate::plan::Plan;
 use crate::readable;
@@ -21,6 +22,8 @@ use crate::run::{Failures, RunError};
 
 /// Partitions that the report names.
 const HOTTEST: usize = 10;
+/// A wait before the first read that is longer is reported.
+const REPORTED: Duration = Duration::from_secs(5);
 
 /// The context that groups run in.
 pub(super) struct Engine {
@@ -101,6 +104,24 @@ impl Engine {
         })
     }
 
+    /// Waits until the first group may be read, unless it is stopped.
+    pub(super) async fn await_first_read(&self, stop: &mut watch::Receiver<bool>) {
+        let as_of = &self.context.as_of;
+        let wait = as_of.time_to_settle();
+        if wait > REPORTED {
+            let until = Moment::from(SystemTime::now() + wait);
+            tracing::warn!(
+                "nothing is read before {until}: a group is dated --settle ({:?}) before its first read, and not before \
+                 this command began, nor before what earlier runs have written",
+                as_of.settle()
+            );
+        }
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+    }
+
     /// Waits until the first group may be read, then runs all that are left to be done.
     pub(super) async fn merge(
         &self,
@@ -112,10 +133,7 @@ impl Engine {
         let ToMerge { plan, known, settings, mut stop } = work;
         let limits = settings.work.limits;
         if left > 0 {
-            tokio::select! {
-                () = tokio::time::sleep(self.context.as_of.time_to_settle()) => {}
-                _ = stop.wait_for(|stop| *stop) => {}
-            }
+            self.await_first_read(&mut stop).await;
         }
         let began = Instant::now();
         console.status.enter(Phase::Merging);

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::anyhow;
 
 use super::{Failure, RunSettings};
+use crate::advice::Advice;
 use crate::journal::body::{Layout, TableLayout};
 use crate::journal::{Codec, Journal};
 use crate::model::AccountType;
@@ -105,10 +106,15 @@ impl Identity {
     }
 }
 
-/// Compares the tables with those that the run began with. A table that is another one is refused; columns that came or
+/// Compares the tables with those that the run began with. A table that is another one is refused, with what would `close`
+/// the run; columns that came or
 /// went are told, and of both nothing is lost: what came is the application's alone in the rows that the run has merged,
 /// and what went stays in the journal.
-pub(super) fn check_tables(journal: &dyn Journal, spec: &Spec) -> Result<(), Failure> {
+pub(super) fn check_tables(
+    journal: &dyn Journal,
+    spec: &Spec,
+    close: Option<&Advice>,
+) -> Result<(), Failure> {
     let (layouts, now) = (Layout::all(journal)?, Layout::of(spec));
     let first = layouts.first().ok_or_else(|| missing("layout"))?;
     let now_of = |name: &str| now.tables.iter().find(|table| table.name == name);
@@ -124,10 +130,15 @@ pub(super) fn check_tables(journal: &dyn Journal, spec: &Spec) -> Result<(), Fai
             )));
         }
         if let Some(what) = is_another(then, now) {
+            let end = close.map_or_else(String::new, |close| {
+                format!(
+                    ". If nothing that it did counts any more (topic safety of the manual), this ends it, and its copy of the \
+                     pairs can be applied as a new run: {close}"
+                )
+            });
             return Err(Failure::failed(anyhow!(
                 "table {} {what} since the run began. What the run left is not there, and what it journaled would not \
-                 belong there, so nothing is compared or written; to merge the same pairs in the new table, end \
-                 this run by runs close (topic safety of the manual), and apply its copy of them as a new one",
+                 belong there, so nothing is compared or written{end}",
                 then.name
             )));
         }

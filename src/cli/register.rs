@@ -32,8 +32,8 @@ use crate::storage::Fault;
 pub(super) use busy::busy;
 pub(super) use lost::remember;
 pub(super) use standing::{
-    WHOLE_UNDONE, begin, begun, closed, end_of, enter, is_closed, is_half_undone, settle, state_of,
-    whereabouts,
+    WHOLE_UNDONE, begin, begun, closed, end_of, enter, is_closed, is_half_undone, is_lost, settle,
+    state_of, whereabouts,
 };
 
 /// What a command does that enters a run.
@@ -69,6 +69,10 @@ impl Lease {
         keyspace: &str,
         (run, part, run_dir): (&str, Option<OfPlan>, Option<&Path>),
     ) -> Result<Arc<ClusterRegister>, Failure> {
+        // A run that has begun goes on with its own, whatever was made since.
+        if run_dir.is_none() {
+            cluster.check_sole_register(keyspace).await?;
+        }
         let register = Arc::new(cluster.register(keyspace, (run, part)).await?);
         if let Some(own) = run_dir {
             alone::check_alone(&register, own).await?;

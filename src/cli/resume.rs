@@ -18,7 +18,7 @@ use super::recorded::{anew, part_of};
 use super::register::{Entering, WHOLE_UNDONE};
 use super::replan::replan;
 use super::session::{Session, Traces};
-use super::{Console, Exit, Failure, ResumeSettings, listen, live, register};
+use super::{Console, Exit, Failure, ResumeSettings, listen, live, register, runs};
 use crate::advice::Advice;
 use crate::journal::{Journal, SqliteJournal};
 use crate::model::Part;
@@ -79,7 +79,8 @@ async fn carry_out(
     let (run, spec) =
         ((&record, run_dir.path(), Entering::Merges), (ready.spec(), settings.spec.sha256()));
     register::enter(&ready.past, run, spec, &journal, plan.len() as u64).await?;
-    check_tables(&journal, ready.spec())?;
+    let close = runs::close(&settings.cluster, record.id.as_str());
+    check_tables(&journal, ready.spec(), close.as_ref())?;
     others::keep_registered(&journal, ready.past.held().is_some())?;
     let (known, run_times) = match ready.past.archive() {
         None => (known, RunTimes::default()),

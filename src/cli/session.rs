@@ -92,6 +92,12 @@ impl Session<'_> {
         if self.resumed.is_some() {
             trouble.push(self.list_failures(&engine).err());
         }
+        let is_lost = match &engine.register {
+            Some(register) if merged.outcome.ended == Ended::Fatal => {
+                register::is_lost(register).await.unwrap_or(false)
+            }
+            _ => false,
+        };
         let is_interrupted = *self.stop.borrow();
         let mut trouble: Vec<Failure> = trouble.into_iter().flatten().collect();
         trouble.extend(engine.end(self.plan.len() as u64, is_interrupted, console).await);
@@ -99,13 +105,14 @@ impl Session<'_> {
             true => self.exit(merged.outcome.ended, &applied),
             false => Exit::Failed,
         };
+        let path = self.run_dir.path();
         applied.again = match gone.is_empty() {
+            true if is_lost => Some(Advice::undo(path)),
             true => self.again(&applied, console),
             false => runs::close(&self.settings.cluster, self.record.id.as_str()),
         };
         applied.gone = gone;
         let stats = self.plan.stats().clone();
-        let path = self.run_dir.path();
         let kinds = stats.rejected.values().filter(|lines| **lines > 0).count();
         let rejects = facts::examples(&self.run_dir.file(files::REJECTS), "reason", Some(kinds));
         let mut summary =
@@ -260,6 +267,7 @@ impl Session<'_> {
                 _ if busy.contains_key(&group) => |fates| &mut fates.busy,
                 Some(State::Failed) => |fates| &mut fates.failed,
                 Some(State::Rejected) => |fates| &mut fates.rejected,
+                Some(State::Intended | State::Written) => |fates| &mut fates.half_merged,
                 _ if group >= self.settings.work.limits.groups => |fates| &mut fates.limited,
                 _ => |fates| &mut fates.not_started,
             };
@@ -371,11 +379,11 @@ fn taken(operations: Vec<LatencySummary>) -> Vec<LatencySummary> {
 /// What became of groups and pairs, by the counters of this session.
 fn counted(before: (Fates, Fates), outcome: &RunOutcome) -> (Fates, Fates) {
     let count = |before: Fates, done: u64, failed: u64| {
-        let Fates { planned, limited, undone, busy, rejected, .. } = before;
+        let Fates { planned, half_merged, limited, undone, busy, rejected, .. } = before;
         let done = before.done + done;
-        let others = limited + undone + busy + rejected;
+        let others = half_merged + limited + undone + busy + rejected;
         let not_started = planned.saturating_sub(done + failed + others);
-        Fates { planned, done, failed, not_started, limited, undone, busy, rejected }
+        Fates { planned, done, failed, not_started, half_merged, limited, undone, busy, rejected }
     };
     (
         count(before.0, outcome.done, outcome.failed),

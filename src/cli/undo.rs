@@ -18,7 +18,7 @@ use super::register::{Entering, WHOLE_UNDONE};
 use super::replan::followed;
 use super::{
     Console, Exit, Failure, ProgressDisplay, RunSettings, UndoSettings, again, facts, listen, live,
-    register,
+    register, runs,
 };
 use crate::advice::Advice;
 use crate::journal::{Journal, JournalError, SqliteJournal, State};
@@ -77,7 +77,8 @@ async fn begin(
     let (run, checked) =
         ((record, run_dir.path(), Entering::Undoes), (ready.spec(), spec.sha256()));
     register::enter(&ready.past, run, checked, &journal, identity::groups(&journal)?).await?;
-    check_tables(&journal, ready.spec())?;
+    let close = runs::close(&settings.run.cluster, record.id.as_str());
+    check_tables(&journal, ready.spec(), close.as_ref())?;
     let (refused, first) = leave_to_others(&mut selected, &ready, record, &journal).await?;
     if settings.options.keep_changed {
         let begun = groups_in(&journal, &[State::Undoing, State::Disputed])?;
@@ -268,10 +269,7 @@ async fn walk(
     console.status.enter(Phase::Undoing);
     engine.show(groups_total, console);
     if !selected.groups.is_empty() {
-        tokio::select! {
-            () = tokio::time::sleep(engine.context.as_of.time_to_settle()) => {}
-            _ = stop.wait_for(|stop| *stop) => {}
-        }
+        engine.await_first_read(&mut stop).await;
     }
     let shown = ProgressDisplay::start(console, engine.snapshot(groups_total));
     let on_failure = |pairs: &[Pair], Reason { reason, class }: &Reason| {

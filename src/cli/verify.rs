@@ -13,7 +13,7 @@ use super::recorded::part_of;
 use super::register::Entering;
 use super::{
     Console, Exit, Failure, ProgressDisplay, RunSettings, VerifySettings, again, facts, listen,
-    live, register,
+    live, register, runs,
 };
 use crate::journal::{Journal, SqliteJournal, State};
 use crate::live::Phase;
@@ -64,7 +64,8 @@ async fn carry_out(
     let (run, checked) =
         ((record, run_dir.path(), Entering::Merges), (ready.spec(), spec.sha256()));
     register::enter(&ready.past, run, checked, &journal, total).await?;
-    check_tables(&journal, ready.spec())?;
+    let close = runs::close(&settings.cluster, record.id.as_str());
+    check_tables(&journal, ready.spec(), close.as_ref())?;
     let truncated = facts::truncated(ready.store(), record.started_at).await;
     if let (Some(TruncatedTable { table, at }), true) = (truncated.first(), options.repair) {
         return Err(Failure::failed(anyhow!(

@@ -217,6 +217,20 @@ pub enum ClusterError {
         /// The number of its layout.
         version: i32,
     },
+    /// The merged keyspace has its register elsewhere.
+    #[error(
+        "what runs did in keyspace {merged} is in the register {other}, and the register {keyspace} knows nothing of it: \
+         runs of two registers do not know of each other, and could lose rows. Nothing was written. Name that one: \
+         --register {other}"
+    )]
+    OtherRegister {
+        /// The one that was named.
+        keyspace: String,
+        /// The keyspace that is merged.
+        merged: String,
+        /// The one that knows it.
+        other: String,
+    },
     /// Another run works on the keyspace.
     #[error(
         "keyspace {keyspace} is being worked on by {lease}: two runs at once could lose rows. Wait until it has ended; \

@@ -69,6 +69,16 @@ pub(crate) enum SocketError {
         /// A process has left its socket there: it was killed, or its machine went down.
         was_killed: bool,
     },
+    /// It does not answer.
+    #[error(
+        "the process that works on the run {} is there, and does not answer: it is held (as by Ctrl-Z; fg, or kill -CONT, \
+         lets it go on), or this machine is too busy. Ask again",
+        run.display()
+    )]
+    Silent {
+        /// The run directory.
+        run: PathBuf,
+    },
     /// Something goes wrong in between.
     #[error("cannot ask the process that works on the run {}: {cause}", run.display())]
     Broken {
@@ -200,7 +210,12 @@ pub(crate) fn ask(run: &Path, order: Option<Order>) -> Result<Reply, SocketError
         _ => broken(cause),
     })?;
     let line = order.map_or_else(|| STATUS.to_owned(), |order| order.to_string());
-    exchange(&stream, &line).map_err(broken)
+    exchange(&stream, &line).map_err(|cause| match cause.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+            SocketError::Silent { run: run.to_path_buf() }
+        }
+        _ => broken(cause),
+    })
 }
 
 fn exchange(mut stream: &ClientStream, line: &str) -> io::Result<Reply> {
@@ -278,6 +293,15 @@ mod tests {
             drop(socket);
             assert!(!folder.0.join(NAME).exists());
         }
+    }
+
+    #[test]
+    fn a_process_that_is_held_is_told_as_silent() {
+        let folder = Folder::new("held");
+        let path = SocketPath::new(&folder.0).unwrap().path;
+        let _unanswered = std::os::unix::net::UnixListener::bind(path).unwrap();
+        let silent = asked(&folder.0, None).unwrap_err();
+        assert!(matches!(silent, SocketError::Silent { .. }), "{silent}");
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -133,8 +133,8 @@ counts! {
     rows: u64 = Shown::Found(["later row", "taken along"]);
     /// Events that were sent for them.
     events: u64 = Shown::Found(["event", "sent for them"]);
-    /// Rows that were left where they are, and told.
-    left: u64 = Shown::Found(["row", "left there"]);
+    /// Rows that were left where they are, or are gone, and told.
+    left: u64 = Shown::Found(["row", "left there, or gone"]);
     /// Groups whose sweep failed.
     failed: u64 = Shown::Found(["group", "failed"]);
 }

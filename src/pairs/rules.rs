@@ -59,7 +59,7 @@ pub(crate) const RULES: [RuleEntry; Rule::COUNT] = [
         Rule::Malformed,
         "malformed",
         Rejected,
-        "is no record of its format: too few columns, broken quoting, a lone carriage return, bytes that are not UTF-8",
+        "is no record of its format: too few columns, or more than the header, broken quoting, a lone carriage return, bytes that are not UTF-8",
         "see what its format says of such lines",
     ),
     entry(
@@ -111,7 +111,7 @@ pub(crate) const RULES: [RuleEntry; Rule::COUNT] = [
         "cycle",
         Rejected,
         "is part of a circle of accounts, so that none of them survives",
-        "decide who survives, and leave out the line that merges that account away",
+        "decide who survives, and leave out the line that merges that account away; if a run did, take that back first",
     ),
     entry(
         Rule::Busy,

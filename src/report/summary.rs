@@ -169,8 +169,10 @@ pub(crate) struct Fates {
     pub done: u64,
     /// Given up.
     pub failed: u64,
-    /// Not done yet, because the run was stopped.
+    /// Not begun yet, because the run was stopped.
     pub(crate) not_started: u64,
+    /// Begun and not ended, because the run was stopped: their rows may stand on both accounts.
+    pub(crate) half_merged: u64,
     /// Left out by --limit.
     pub(crate) limited: u64,
     #[serde(rename = "taken_back")]

@@ -175,8 +175,15 @@ impl Undoing {
             None if left_alone + self.groups.disputed > 0 => {
                 (Tone::Warning, say!("taken back, but for what was changed since"))
             }
+            None if self.groups.refused > 0 && self.groups.selected == 0 => (
+                Tone::Warning,
+                say!("nothing was taken back: later runs have worked on the same accounts"),
+            ),
             None if self.groups.refused > 0 => {
                 (Tone::Warning, say!("taken back, but for groups that later runs have worked on"))
+            }
+            None if self.groups.erased > 0 && self.groups.selected == 0 => {
+                (Tone::Warning, say!("nothing was taken back: its groups were erased"))
             }
             None if self.groups.erased > 0 => {
                 (Tone::Warning, say!("taken back, but for groups that were erased"))

@@ -18,7 +18,7 @@ use crate::journal::State;
 use crate::latency::LatencySummary;
 use crate::moment::Moment;
 use crate::run::{RunId, files};
-use crate::verify::{TableCounts, Verdict};
+use crate::verify::{MERGED_ON, TableCounts, Verdict};
 
 /// The version of the JSON. It changes when a field is renamed or changes its meaning.
 const VERSION: u32 = 2;
@@ -126,10 +126,11 @@ impl Verification {
         self.tables.iter().map(|table| of(&table.counts)).sum()
     }
 
-    /// Groups that are not done, and in none of these states.
+    /// Groups that are not done, in none of these states, and not merged on.
     fn but_for(&self, states: &[State]) -> u64 {
         let states: Vec<_> = states.iter().map(State::to_string).collect();
-        let left = self.groups.not_done.iter().filter(|(state, _)| !states.contains(state));
+        let left = self.groups.not_done.iter();
+        let left = left.filter(|(state, _)| !states.contains(state) && *state != MERGED_ON);
         left.map(|(_, groups)| groups).sum()
     }
 
@@ -141,6 +142,10 @@ impl Verification {
 
     fn undone(&self) -> u64 {
         self.groups.not_done.get(&State::Undone.to_string()).copied().unwrap_or_default()
+    }
+
+    fn merged_on(&self) -> u64 {
+        self.groups.not_done.get(MERGED_ON).copied().unwrap_or_default()
     }
 
     /// What undoes what is not undone yet, if anything is begun.
@@ -190,7 +195,10 @@ impl Verification {
             0 if groups.total > 0 && self.undone() == groups.total => {
                 (Tone::Good, say!("nothing to compare, all of it was taken back"))
             }
-            0 if groups.compared + self.undone() < groups.total => {
+            0 if self.merged_on() > 0 && self.undone() + self.merged_on() == groups.total => {
+                (Tone::Good, say!("nothing to compare, later runs have merged it on"))
+            }
+            0 if groups.compared + self.undone() + self.merged_on() < groups.total => {
                 (Tone::Warning, say!("no difference in what is done"))
             }
             0 => (Tone::Good, say!("no difference")),
@@ -240,6 +248,13 @@ impl Verification {
     /// Groups of which nothing was compared, and where their rows are.
     fn not_compared(&self) -> Option<Fact> {
         let lines = self.groups.not_done.iter().filter_map(|(state, groups)| {
+            if state == MERGED_ON {
+                let groups = counted(*groups, "group").at(format!("/groups/not_done/{state}"));
+                return Some(say!(
+                    "{} merged on: later runs have worked on their accounts",
+                    groups
+                ));
+            }
             let location = match state.parse().ok()? {
                 State::Failed => "on the sources, or half under the survivor (failures.csv)",
                 State::Intended | State::Written => "half merged: on sources and survivor",

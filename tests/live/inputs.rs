@@ -141,13 +141,14 @@ fn lines_that_cannot_be_read_are_rejected_and_the_rest_is_merged() {
         \n\
         bad \xff\xfe utf8,to\n\
         chain,to\n\
-        \"\xc3\xbcn\xc3\xaf,c\xc3\xb6d\xc3\xa9 \"\"q\"\"\",to,more,columns\n";
+        \"\xc3\xbcn\xc3\xaf,c\xc3\xb6d\xc3\xa9 \"\"q\"\"\",to,,\n\
+        from,chain,more,columns\n";
     let pairs = world.file("pairs.csv", csv);
     let run = world.run_dir();
     world.apply(&pairs, &run).run().exits(3);
     world.assert_is(&expected);
     let rejected = rejects(&run);
     let codes: Vec<_> = rejected.iter().map(|(line, r)| (*line, r.code.as_str())).collect();
-    assert_eq!(codes, [(3, "malformed"), (5, "malformed")]);
+    assert_eq!(codes, [(3, "malformed"), (5, "malformed"), (8, "malformed")]);
     assert_eq!(rejected[&3].original, "only one");
 }

@@ -133,3 +133,43 @@ fn whoever_looks_while_the_register_is_made_is_answered() {
         own.cql("DROP KEYSPACE REGISTER");
     }
 }
+
+/// Runs of two registers would not know of each other: a late row of the one would be lost to the deletes of the other.
+#[test]
+fn a_register_beside_the_one_that_knows_the_keyspace_is_refused() {
+    let own = Own::new("register_beside");
+    let run = own.world.run_dir();
+    own.apply(&run).with("--limit", "1").run().exits(0);
+    let beside = format!("{}_beside", own.world.keyspace);
+    let pairs = own.world.file("later.csv", "from,to\nx,y\n");
+    let is_refused = |call: Call| {
+        let name = format!("--register {}", own.register);
+        call.with("--register", &beside).run().exits(1).names(&own.register).names(&name);
+    };
+    is_refused(own.world.apply(&pairs, &own.world.run_dir()));
+    let hosts = &own.world.addresses.hosts;
+    let of_cluster =
+        |call: Call| call.with("--hosts", hosts).with("--keyspace", &own.world.keyspace);
+    is_refused(of_cluster(Call::new(&["runs"])));
+    is_refused(of_cluster(Call::new(&["lookup", "x"])));
+    // Nothing was made there, and the run goes on with its own.
+    own.over("resume", &run).with("--limit", "all").run().exits(0);
+    own.world.assert_tables(&own.expected.tables);
+    own.cql("DROP KEYSPACE REGISTER");
+    let made = own.world.apply(&pairs, &own.world.run_dir()).with("--register", &beside);
+    made.run().exits(0);
+    own.world.cql(&format!("DROP KEYSPACE {beside}"));
+}
+
+/// It may be kept on other nodes than what is merged.
+#[test]
+fn a_register_that_asks_for_more_nodes_than_there_are_is_named() {
+    let own = Own::new("register_replicas");
+    let run = own.world.run_dir();
+    own.apply(&run).with("--limit", "1").run().exits(0);
+    own.cql(
+        "ALTER KEYSPACE REGISTER WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 3}",
+    );
+    let refused = own.over("resume", &run).run().exits(1);
+    refused.names(&format!("reading the register {}", own.register)).names("ALTER KEYSPACE");
+}

@@ -59,13 +59,40 @@ fn what_was_suspended_behind_its_look_deletes_nothing() {
     second.exits(3);
     assert_rejected(&r2, &["busy"], "has not ended with 'b'");
     held.signal("CONT");
-    held.wait().exits(1).names(&id(&r2)).names("lease");
+    let stopped = held.wait().exits(1).names(&id(&r2)).names("lease");
+    assert_eq!(stopped.json()["groups"]["half_merged"], 1, "{stopped}");
     let of_a = "SELECT progress FROM content_consumption WHERE userid = 'a'";
     assert_eq!(world.rows(of_a), [[Some(json!(100))]]);
     let r1 = r2.with_file_name("run-0");
     world.over("resume", &r1).run().exits(0);
     let all = [("b", json!(100), Value::Null), ("b", json!(7), Value::Null)];
     assert_rows(&world, &all, &["b"]);
+}
+
+/// It is undone and nothing else, and says so itself where it goes on.
+#[test]
+fn what_was_declared_lost_while_it_was_suspended_advises_its_undo_alone() {
+    let world = world("night_lost");
+    let r1 = world.run_dir();
+    let call = world.apply(&pairs(&world, "a,b"), &r1).environment("TRIBUTARY_LEASE", "2");
+    let held = call.environment("TRIBUTARY_FAILPOINT", "begun:1:stop").start();
+    wait_until("it is held", || held.is_held());
+    let lost = || {
+        let lost = Call::new(&["runs", "lost", &id(&r1)]);
+        lost.with("--hosts", &world.addresses.hosts).with("--keyspace", &world.keyspace).run()
+    };
+    wait_until("its lease has ended", || lost().has_exited(0));
+    world.apply(&pairs(&world, "b,c"), &world.run_dir()).run().exits(3);
+    held.signal("CONT");
+    let stopped = held.wait().exits(1);
+    let report = stopped.json();
+    assert_eq!(report["groups"]["half_merged"], 1, "{stopped}");
+    let advised: Vec<&Value> = report["advice"].as_array().expect("a list").iter().collect();
+    let undo = json!(format!("tributary undo {}", r1.display()));
+    assert_eq!(advised.iter().map(|one| &one["command"]).collect::<Vec<_>>(), [&undo]);
+    world.over("undo", &r1).run().exits(0);
+    let own = [("a", json!(100), Value::Null), ("b", json!(7), Value::Null)];
+    assert_rows(&world, &own, &["a"]);
 }
 
 #[test]

@@ -41,3 +41,16 @@ fn every_walk_takes_a_bound() {
         call.flag("--json").run().exits(0);
     }
 }
+
+/// Whoever looks at a run that waits is told for what, and until when.
+#[test]
+fn a_wait_before_the_first_read_is_told() {
+    let (world, lines, expected) = world("waits", 20);
+    let (run, before) = (world.run_dir(), world.dump());
+    let apply = world.apply(&world.file("pairs.csv", to_csv(&lines)), &run);
+    let stopped = apply.with("--settle", "1h").with("--for", "2s").run().exits(130);
+    stopped.names("nothing is read before").names("--settle");
+    assert_eq!(world.dump(), before);
+    world.resume(&run).with("--settle", "100ms").run().exits(0);
+    world.assert_is(&expected);
+}

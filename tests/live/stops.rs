@@ -52,7 +52,7 @@ pub(crate) fn groups(report: &Value) -> Groups {
         planned: count("planned"),
         done: count("done"),
         failed: count("failed"),
-        left: count("not_started") + count("limited"),
+        left: count("not_started") + count("half_merged") + count("limited"),
     };
     assert_eq!(groups.planned, groups.done + groups.failed + groups.left, "{report:#}");
     assert_eq!(report["adds_up"], true, "{report:#}");

@@ -106,7 +106,11 @@ pub(in crate::cli) async fn begin(
     register.begin_state(&location(run_dir), state).await.map_err(Failure::failed)
 }
 
-async fn is_lost(register: &ClusterRegister) -> Result<bool, Failure> {
+/// Whether somebody has declared the run lost.
+///
+/// # Errors
+/// The register cannot be read.
+pub(in crate::cli) async fn is_lost(register: &ClusterRegister) -> Result<bool, Failure> {
     let known = register.reader().known_run(register.run()).await.map_err(Failure::failed)?;
     Ok(known.is_some_and(|run| run.state == RunState::Lost))
 }

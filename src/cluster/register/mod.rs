@@ -9,6 +9,7 @@
 //!
 //! An account's bucket is the CRC-32 (as in gzip) of the account, as it is written out, modulo 64.
 
+mod elsewhere;
 mod erase;
 mod lease;
 mod reader;

@@ -131,7 +131,7 @@ impl Cluster {
         Ok(!known.is_empty())
     }
 
-    async fn are_there(&self, keyspace: &str) -> Result<bool, ClusterError> {
+    pub(super) async fn are_there(&self, keyspace: &str) -> Result<bool, ClusterError> {
         let known: Vec<(String,)> = Ask::any(self.session())
             .rows(
                 "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ?",
@@ -190,7 +190,9 @@ impl Cluster {
     async fn known_version(&self, keyspace: &str) -> Result<Option<i32>, ClusterError> {
         let name = quoted(keyspace);
         let select = format!("SELECT version FROM {name}.version WHERE name = 'register'");
-        let version: Vec<(Option<i32>,)> = Ask::any(self.session()).rows(&select, ()).await?;
+        let version: Result<Vec<(Option<i32>,)>, _> =
+            Ask::any(self.session()).rows(&select, ()).await;
+        let version = version.map_err(|error| unreadable(keyspace, error))?;
         match version.into_iter().next().and_then(|(version,)| version) {
             Some(version) if version > VERSION => {
                 Err(ClusterError::NewerRegister { keyspace: keyspace.to_owned(), version })
@@ -271,6 +273,18 @@ impl RegisterState {
             Self::Empty | Self::Missing => Vec::new(),
         }
     }
+}
+
+/// That the register cannot be read, rather than the schema; it may be kept on other nodes than what is merged.
+fn unreadable(keyspace: &str, error: ClusterError) -> ClusterError {
+    let ClusterError::Query { mut message, .. } = error else { return error };
+    if message.contains("Not enough nodes are alive") {
+        let name = quoted(keyspace);
+        message += &format!(
+            ". Nodes are down, or its replication asks for more than there are: ALTER KEYSPACE {name} WITH replication = …"
+        );
+    }
+    ClusterError::Query { what: format!("reading the register {keyspace}"), message }
 }
 
 /// What creates the keyspace and its tables.

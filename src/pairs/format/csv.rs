@@ -19,7 +19,7 @@ use record::Scanner;
 
 pub(super) static KIND: FormatKind = FormatKind {
     about: "CSV: a line per pair behind a header that names the columns (`--from-column`, `--to-column`, `--delimiter`). \
-            More columns, CRLF and a first line `sep=;` are fine",
+            More columns that the header names, CRLF and a first line `sep=;` are fine",
     mend: "look whether the delimiter is right; Latin-1 becomes UTF-8 by: iconv -f WINDOWS-1252 -t UTF-8",
     settings: CSV,
     of: |layers| Ok(Arc::new(CsvFormat { delimiter: layers.get(&DELIMITER)? })),
@@ -29,6 +29,8 @@ pub(super) static KIND: FormatKind = FormatKind {
 impl Malformed {
     /// It ends before the columns that are needed.
     const MISSING_COLUMN: Self = Self(&"the line has too few columns");
+    /// It goes on behind the columns of the header, so that a delimiter may stand within a field.
+    const SURPLUS_COLUMN: Self = Self(&"the line has more columns than the header");
     const BARE_QUOTE: Self = Self(&"a quote inside a field that is not quoted");
     const TEXT_AFTER_QUOTE: Self = Self(&"text after a closing quote");
     /// A quoted field that is not closed, neither on its line nor properly on a later one.
@@ -87,7 +89,7 @@ impl ListFormat for CsvFormat {
 impl Form for Header {
     fn records<'a>(&self, data: &'a [u8], eof: bool) -> Box<dyn Records<'a> + 'a> {
         let scanner = Scanner::new(data, self.csv, eof);
-        Box::new(Rows { scanner, columns: [self.from, self.to] })
+        Box::new(Rows { scanner, header: self.clone() })
     }
 
     fn heading(&self, [from, to]: [&str; 2]) -> Option<Heading> {
@@ -98,18 +100,25 @@ impl Form for Header {
 /// The records of a piece of a CSV.
 struct Rows<'a> {
     scanner: Scanner<'a>,
-    /// Where the two ids stand.
-    columns: [usize; 2],
+    header: Header,
 }
 
 impl<'a> Records<'a> for Rows<'a> {
     fn next(&mut self) -> Option<Record<'a>> {
         let row = self.scanner.next()?;
+        let Header { from, to, width, .. } = self.header;
         let content = match row.form {
             record::Form::Blank => Content::Blank,
             record::Form::Broken(why) => Content::Malformed(why, Default::default()),
             record::Form::Plain | record::Form::Quoted => {
-                match self.scanner.fields(&row, self.columns) {
+                match self.scanner.fields(&row, [from, to]) {
+                    // The header of another list is told as one.
+                    [Some(from), Some(to)]
+                        if self.scanner.has_more_than(&row, width)
+                            && self.header.heading_of(&from, &to).is_none() =>
+                    {
+                        Content::Malformed(Malformed::SURPLUS_COLUMN, Default::default())
+                    }
                     [Some(from), Some(to)] => Content::Ids([from, to]),
                     ids => {
                         let why = match self.scanner.is_zeros(&row) {

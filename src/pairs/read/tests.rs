@@ -38,10 +38,41 @@ fn check(text: &[u8], format: &Format, pairs: &[&str], rejects: &[&str]) {
 #[test]
 fn reads_pairs_with_their_lines() {
     check(
-        b"from,to\r\na,b\r\n\r\n\"c\",\"d\"\n0123abcd-4567-89ef-0123-456789abcdef,e,extra\nf,g",
+        b"from,to\r\na,b\r\n\r\n\"c\",\"d\"\n0123abcd-4567-89ef-0123-456789abcdef,e\nf,g",
         &Format::default(),
         &["a>b@2", "c>d@4", "0123abcd-4567-89ef-0123-456789abcdef>e@5", "f>g@6"],
         &[],
+    );
+}
+
+/// An id with a delimiter in it would be taken for two people.
+#[test]
+fn a_line_with_more_columns_than_the_header_is_rejected() {
+    check(
+        b"from,to\nSmith,John,b\nc,d,\ne,f, ,\n\"g\",\"h\",\"\"\n\"i\",\"j\",\"k\"\nl,m\n",
+        &Format::default(),
+        &["c>d@3", "e>f@4", "g>h@5", "l>m@7"],
+        &[
+            ",,2,malformed: the line has more columns than the header,\"Smith,John,b\"",
+            ",,6,malformed: the line has more columns than the header,\"\"\"i\"\",\"\"j\"\",\"\"k\"\"\"",
+        ],
+    );
+    check(
+        b"name,from,to\nSmith,John,a,b\nx,c,d\n",
+        &Format::default(),
+        &["c>d@3"],
+        &[",,2,malformed: the line has more columns than the header,\"Smith,John,a,b\""],
+    );
+    // A list with other columns that was appended: its header tells what follows.
+    check(
+        b"from,to\na,b\nto,from,note\nd,c,\n",
+        &Format::default(),
+        &["a>b@2"],
+        &[
+            "to,from,3,header: the line is a header with the columns in another order; what stands below it is not \
+             read,\"to,from,note\"",
+            "d,c,4,header: stands below a header with the columns in another order (line 3),\"d,c,\"",
+        ],
     );
 }
 

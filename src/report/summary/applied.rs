@@ -72,6 +72,17 @@ pub(super) fn add(summary: &Summary, applied: &Applied, report: &mut Report) {
         }
         return;
     }
+    // Nothing was begun that could be checked, gone on with or taken back.
+    if applied.groups.planned == 0 {
+        return;
+    }
+    if let Some(end @ Advice::Undo { .. }) = &applied.again {
+        report.advise(
+            say!("It was declared lost. To give back what it left half merged"),
+            end.clone(),
+        );
+        return;
+    }
     let run = || summary.run_dir.clone();
     match &applied.again {
         Some(again) if applied.groups.failed > 0 => {

@@ -47,11 +47,12 @@ impl Applied {
 
 impl Fates {
     /// What became of them: the field, the words for it, and how many.
-    pub(super) fn parts(&self) -> [(&'static str, &'static str, u64); 7] {
+    pub(super) fn parts(&self) -> [(&'static str, &'static str, u64); 8] {
         [
             ("done", "done", self.done),
             ("failed", "failed", self.failed),
             ("not_started", "not started", self.not_started),
+            ("half_merged", "half merged", self.half_merged),
             ("limited", "left out by --limit", self.limited),
             ("taken_back", "taken back", self.undone),
             ("busy", "busy in other runs", self.busy),

@@ -43,7 +43,7 @@ Rejected    12 lines: 8 ambiguous (lines 3, 9, 12, 40, 41, …), 4 cycle (lines 
             rejects.csv has them, each with its reason, and can be fed back in
             ambiguous: decide which target is right, and leave the others out
             cycle: decide who survives, and leave out the line that merges that
-            account away
+            account away; if a run did, take that back first
 Groups      18,000 with 37,945 accounts (2.11 on average), the largest with 512
             sources
 Chains      12, the longest with 4 pairs
@@ -97,7 +97,7 @@ fn scans_and_sweeps_are_told_with_what_was_left() {
     let text = text.replace("\n            ", " ").replace('\n', " ");
     for expected in [
         "Scan        272 token ranges in all, 7,654,321 rows looked at in 12.3 s: 41 ranges scanned before, 230 ranges scanned now, 4,711 rows of sources found ",
-        "Sweep       19,929 sources looked at again, 7,654,322 rows scanned in 5 min 45 s: 37 later rows taken along, 29 events sent for them, 13 rows left there, 3 groups failed",
+        "Sweep       19,929 sources looked at again, 7,654,322 rows scanned in 5 min 45 s: 37 later rows taken along, 29 events sent for them, 13 rows left there, or gone, 3 groups failed",
         "Mentions    3,141,592 rows scanned in 1 min 07 s: 53 rows that named sources and name survivors now, 17 rows left unchanged, 5 groups failed",
         " sweep.csv has what was left Mentions ",
         "WARNING     7,007 sums of user_courses beyond the limits of the column's type: what exceeds them is lost ",
@@ -142,7 +142,7 @@ Rejected    12 lines: 8 ambiguous (lines 3, 9, 12, 40, 41, …), 4 cycle (lines 
             rejects.csv has them, each with its reason, and can be fed back in
             ambiguous: decide which target is right, and leave the others out
             cycle: decide who survives, and leave out the line that merges that
-            account away
+            account away; if a run did, take that back first
 Groups      18,000 = 17,990 done + 10 failed
 Pairs       19,945 = 19,930 done + 15 failed
 Events      60,012 produced to 'course.batch.job.request', 60,000 acknowledged
@@ -212,7 +212,7 @@ Rejected    12 lines: 8 ambiguous (lines 3, 9, 12, 40, 41, …), 4 cycle (lines 
             rejects.csv has them, each with its reason, and can be fed back in
             ambiguous: decide which target is right, and leave the others out
             cycle: decide who survives, and leave out the line that merges that
-            account away
+            account away; if a run did, take that back first
 Stopped     interrupted by the operator
 Groups      18,000 = 9,000 done + 9,000 not started
 Pairs       19,945 = 9,930 done + 10,015 not started

@@ -73,6 +73,27 @@ fn a_run_that_was_taken_back_has_nothing_to_compare_and_nothing_to_take_back() {
 }
 
 #[test]
+fn what_later_runs_have_merged_on_is_nothing_to_do() {
+    let mut on = data::verification();
+    on.differences = 0;
+    on.tables.iter_mut().for_each(|table| table.counts = Default::default());
+    let not_done = |states: &[(&str, u64)]| VerifiedGroups {
+        total: 199,
+        not_done: states.iter().map(|(state, n)| ((*state).to_owned(), *n)).collect(),
+        ..VerifiedGroups::default()
+    };
+    on.groups = not_done(&[("merged-on", 199)]);
+    let text = rendered(&on).text;
+    assert!(text.contains(": nothing to compare, later runs have merged it on,"), "{text}");
+    assert!(text.contains("199 groups merged on: later runs have worked"), "{text}");
+    assert!(!text.contains("tributary resume"), "{text}");
+    on.groups = VerifiedGroups { compared: 100, ..not_done(&[("merged-on", 99)]) };
+    let text = rendered(&on).text;
+    assert!(text.contains(": no difference in 1 min"), "{text}");
+    assert!(!text.contains("tributary resume"), "{text}");
+}
+
+#[test]
 fn an_undo_that_keeps_what_was_changed_says_the_same_of_groups_and_pairs() {
     let mut kept = data::undoing();
     kept.groups = UndoneGroups { selected: 1, kept_changed: 1, ..UndoneGroups::default() };
@@ -117,4 +138,17 @@ fn the_json_of_a_verification_has_every_count_by_table() {
     assert_eq!(value["tables"][0]["row_missing"], 60);
     assert_eq!(value["groups"]["not_done"]["planned"], 400);
     assert_eq!((&value["version"], &value["adds_up"]), (&2.into(), &true.into()));
+}
+
+#[test]
+fn an_undo_that_takes_nothing_back_does_not_say_that_it_did() {
+    let mut none = data::undoing();
+    none.tables.iter_mut().for_each(|table| table.rows = Default::default());
+    (none.again, none.conflicts, none.pairs) = (None, 0, UndonePairs::default());
+    for (refused, erased, says) in [(1, 0, "later runs have worked"), (0, 1, "were erased")] {
+        none.groups = UndoneGroups { refused, erased, ..UndoneGroups::default() };
+        let text = rendered(&none).text;
+        let headline = text.lines().take(2).collect::<Vec<_>>().join(" ");
+        assert!(headline.contains("nothing was taken back: ") && headline.contains(says), "{text}");
+    }
 }

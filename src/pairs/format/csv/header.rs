@@ -18,6 +18,8 @@ pub(super) struct Header {
     pub(super) from: usize,
     /// The position of the `to` column.
     pub(super) to: usize,
+    /// How many columns there are.
+    pub(super) width: usize,
     /// How its records are read.
     pub(super) csv: CsvFormat,
     /// The names of all columns, as they are compared.
@@ -97,6 +99,10 @@ impl Header {
             longest: names.iter().map(String::len).chain(own).max().unwrap_or_default(),
             from: columns.0,
             to: columns.1,
+            width: match delimiter == csv.delimiter {
+                true => names.len(),
+                false => text.split(|byte| *byte == delimiter).count(),
+            },
             csv: csv.separated_by(delimiter),
             names,
         };

@@ -160,6 +160,26 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Whether there is something behind so many columns of the record that [`next`](Self::next) returned last.
+    pub(super) fn has_more_than(&self, record: &Record, columns: usize) -> bool {
+        match record.form {
+            Form::Quoted => {
+                let behind = self.spans.iter().skip(columns);
+                behind.into_iter().any(|span| !self.is_empty(&self.data[span.range.clone()]))
+            }
+            _ => {
+                let line = &self.data[record.range.clone()];
+                let end = memchr_iter(self.csv.delimiter, line).nth(columns.saturating_sub(1));
+                end.is_some_and(|end| !self.is_empty(&line[end..]))
+            }
+        }
+    }
+
+    /// Whether there is nothing but delimiters and white space.
+    fn is_empty(&self, text: &[u8]) -> bool {
+        text.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r') || *byte == self.csv.delimiter)
+    }
+
     /// Whether a record is nothing but zeros.
     pub(super) fn is_zeros(&self, record: &Record) -> bool {
         self.data[record.range.clone()].iter().all(|byte| *byte == 0)
