@@ -156,7 +156,7 @@ pub fn play(setting: Setting, steps: &[Step], rule: Option<Rule>) -> Vec<String>
 pub struct Played {
     pub runs: Runs,
     application: Arc<Mutex<Application>>,
-    /// When the earliest of those that stand still began.
+    /// When the earliest of those that stand still began, in the middle of their work.
     stands_since: Vec<(usize, i64)>,
     /// When the first undo of a run began.
     undone_since: BTreeMap<usize, i64>,
@@ -186,7 +186,12 @@ impl Played {
 
     pub async fn step(&mut self, step: &Step) {
         match step {
-            Does(act) => self.application.lock().unwrap().act(*act),
+            Does(act) => {
+                let mut application = self.application.lock().unwrap();
+                application.oracle.is_at_work = !self.stands_since.is_empty();
+                application.act(*act);
+                application.oracle.is_at_work = false;
+            }
             Applies(pairs, share, fate, during) => {
                 let run = self.runs.plan(pairs);
                 self.begins(run);
