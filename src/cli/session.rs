@@ -149,14 +149,17 @@ impl Session<'_> {
             mentions: engine.context.spec.mentions().next().is_some(),
         };
         if merged.ended != Ended::Finished || !(aftermath.sweeps || aftermath.mentions) {
-            sweep::tell(&merged.left);
+            // What was interrupted is gone on with, and told then.
+            if merged.ended == Ended::Finished {
+                aftermath.tell()?;
+            }
             return Ok((None, None));
         }
         console.status.enter(Phase::Sweeping);
         // A scan may take as long as the first.
         let scans = aftermath.mentions || engine.context.scans();
         let shown = scans.then(|| scan::progress(engine, console));
-        let ended = aftermath.run(&self.run_dir, &merged.left).await;
+        let ended = aftermath.run(&self.run_dir).await;
         drop(shown);
         ended
     }

@@ -30,31 +30,36 @@ pub(super) struct Aftermath<'a> {
 /// What came of it.
 pub(super) type Ended = (Option<Timed<SweepTally>>, Option<Timed<MentionTally>>);
 
-/// Tells of rows that merges left where nothing else lists them.
-pub(super) fn tell(merged: &[Leftover]) {
-    for row in merged {
-        tracing::warn!("line {}: a row of {} was left: {}", row.line, row.survivor, row.why);
-    }
-}
-
 impl Aftermath<'_> {
     /// Sweeps the groups that are done, then has the rows that mention their sources name the survivors, and writes
-    /// sweep.csv anew; `merged` are rows that the merges left.
-    pub(super) async fn run(
-        &self,
-        run_dir: &RunDir,
-        merged: &[Leftover],
-    ) -> Result<Ended, Failure> {
+    /// sweep.csv anew, with what the merges left, also those of a session that was killed.
+    pub(super) async fn run(&self, run_dir: &RunDir) -> Result<Ended, Failure> {
         let mut list = Leftovers::begin(run_dir)?;
+        let merged = self.kept()?;
         merged.iter().for_each(|row| list.append(&self.engine.context.spec, row));
         let ended = self.both(&mut list).await;
         list.finish()?;
         let (mut swept, mentions) = ended?;
         match &mut swept {
-            Some(swept) => swept.tally.left += merged.len() as u64,
-            None => tell(merged),
+            Some(swept) => {
+                swept.tally.left += merged.len() as u64;
+                pipeline::told(&*self.engine.context.journal).map_err(Failure::failed)?;
+            }
+            None => self.tell()?,
         }
         Ok((swept, mentions))
+    }
+
+    /// Tells of rows that merges left where nothing else lists them.
+    pub(super) fn tell(&self) -> Result<(), Failure> {
+        for row in self.kept()? {
+            tracing::warn!("line {}: a row of {} was left: {}", row.line, row.survivor, row.why);
+        }
+        pipeline::told(&*self.engine.context.journal).map_err(Failure::failed)
+    }
+
+    fn kept(&self) -> Result<Vec<Leftover>, Failure> {
+        pipeline::kept(&*self.engine.context.journal, self.plan).map_err(Failure::failed)
     }
 
     async fn both(&self, list: &mut Leftovers<'_>) -> Result<Ended, Failure> {

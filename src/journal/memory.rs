@@ -255,6 +255,12 @@ impl Journal for MemoryJournal {
         Ok(self.kept().meta.get(name).cloned())
     }
 
+    fn metas(&self, beginning: &str) -> Result<Vec<(String, String)>, JournalError> {
+        let kept = self.kept();
+        let metas = kept.meta.iter().filter(|(name, _)| name.starts_with(beginning));
+        Ok(metas.map(|(name, value)| (name.clone(), value.clone())).collect())
+    }
+
     fn set_meta(&self, name: &str, value: &str) -> Result<(), JournalError> {
         self.writable()?.meta.insert(name.into(), value.into());
         Ok(())
@@ -329,6 +335,10 @@ impl Journal for NoJournal {
 
     fn meta(&self, _name: &str) -> Result<Option<String>, JournalError> {
         Ok(None)
+    }
+
+    fn metas(&self, _beginning: &str) -> Result<Vec<(String, String)>, JournalError> {
+        Ok(Vec::new())
     }
 
     fn set_meta(&self, _name: &str, _value: &str) -> Result<(), JournalError> {

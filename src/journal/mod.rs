@@ -205,6 +205,9 @@ pub struct ScanRecord {
     pub clustered_rows: u64,
 }
 
+/// What a value's name begins with that tells what a group left; the number of the group follows.
+pub(crate) const LEFT_OF: &str = "left of group ";
+
 /// What the journal must be able to do. It is shared by all groups of a run.
 pub trait Journal: Send + Sync + fmt::Debug + 'static {
     /// Records intents, all of them or none; they are durable when this returns.
@@ -269,6 +272,9 @@ pub trait Journal: Send + Sync + fmt::Debug + 'static {
 
     /// A value that was kept under a name.
     fn meta(&self, name: &str) -> Result<Option<String>, JournalError>;
+
+    /// The values that were kept under names that begin so, with these.
+    fn metas(&self, beginning: &str) -> Result<Vec<(String, String)>, JournalError>;
 
     /// Keeps a value under a name; durable when this returns.
     fn set_meta(&self, name: &str, value: &str) -> Result<(), JournalError>;

@@ -197,6 +197,10 @@ impl Journal for SqliteJournal {
         self.reads.meta(name)
     }
 
+    fn metas(&self, beginning: &str) -> Result<Vec<(String, String)>, JournalError> {
+        self.reads.metas(beginning)
+    }
+
     fn set_meta(&self, name: &str, value: &str) -> Result<(), JournalError> {
         let writer = self.writer()?;
         let (tell, replied) = mpsc::channel();

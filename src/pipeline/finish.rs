@@ -23,8 +23,7 @@ use crate::spec::Table;
 use crate::storage::{StorageError, Writer};
 
 use super::keys::{self, KeyRows, Sought};
-use super::sweep::Leftover;
-use super::{GroupError, Window};
+use super::{GroupError, Leftover, Window};
 
 /// What is dated above this are lists that stay with a source, or with the survivor; above T itself are those of a merge.
 const PIN_LISTS_US: TimestampUs = list::LISTS_US + 1;

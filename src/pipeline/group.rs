@@ -20,8 +20,8 @@ use crate::storage::{Fault, StorageError, Writer};
 
 use super::access::Access;
 use super::finish::finish;
+use super::leftover::{self, Leftover};
 use super::overtaken::Raised;
-use super::sweep::Leftover;
 use super::work::{GroupWork, PreparedSlice, Sink};
 use super::{IntendError, LargePermit, Window, mentions, sweep};
 
@@ -159,9 +159,10 @@ pub async fn merge_group<S: Writer>(
     failpoint::hit("written");
     work.access.announce(completion, raised.slices).await?;
     failpoint::hit("announced");
+    raised.left.extend(reported);
+    leftover::keep(&*window.journal, group, &raised.left)?;
     work.access.note(State::Done)?;
     window.over(group);
-    raised.left.extend(reported);
     Ok(Merged { tally: work.tally, left: raised.left })
 }
 

@@ -24,8 +24,7 @@ use crate::model::{
 use crate::spec::{Survivorship, Table};
 use crate::storage::Writer;
 
-use super::sweep::Leftover;
-use super::{GroupError, Window};
+use super::{GroupError, Leftover, Window};
 
 /// How often a cell is written again, at most.
 const ROUNDS: usize = 5;

@@ -16,7 +16,7 @@ use crate::storage::Writer;
 
 use super::mentions::Survivors;
 use super::walk::{Fate, Walked, in_windows};
-use super::{Context, GroupError, LargePermit, Leftover, Merged, Window, merge_group};
+use super::{Context, GroupError, LargePermit, Merged, Window, merge_group};
 
 /// When a run ends before its plan does.
 #[derive(Clone, Copy, Debug)]
@@ -193,8 +193,6 @@ pub struct RunOutcome {
     pub(crate) pairs_failed: u64,
     /// What was done in the groups that ended well.
     pub tally: Tally,
-    /// Rows that they left otherwise than the policies say.
-    pub left: Vec<Leftover>,
 }
 
 /// Why a group was given up.
@@ -347,7 +345,6 @@ impl RunOutcome {
             failed: 0,
             pairs_failed: 0,
             tally: Tally::default(),
-            left: Vec::new(),
         }
     }
 
@@ -355,7 +352,6 @@ impl RunOutcome {
         self.done += 1;
         self.pairs_merged += pairs;
         self.tally.add(&merged.tally);
-        self.left.extend(merged.left);
         progress.done.fetch_add(1, Ordering::Relaxed);
     }
 

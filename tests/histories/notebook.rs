@@ -148,6 +148,10 @@ impl Journal for Notebook {
         self.durable.meta(name)
     }
 
+    fn metas(&self, beginning: &str) -> Result<Vec<(String, String)>, JournalError> {
+        self.durable.metas(beginning)
+    }
+
     fn set_meta(&self, name: &str, value: &str) -> Result<(), JournalError> {
         self.durable.set_meta(name, value)
     }

@@ -392,11 +392,13 @@ impl Desk {
         );
         let (outcome, written) = run.await;
         written.unwrap();
-        outcome.left.iter().for_each(|left| self.list(left.why.clone()));
         if outcome.ended == pipeline::Ended::Finished {
+            let kept = pipeline::kept(&*self.journal, &self.plan).unwrap();
+            kept.iter().for_each(|left| self.list(left.why.clone()));
             let on_left = |left: &pipeline::Leftover| self.list(left.why.clone());
             let swept = pipeline::sweep(&self.context, &self.plan, &known, &never(), on_left).await;
             drop(swept);
+            pipeline::told(&*self.journal).unwrap();
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, params};
 
-use crate::journal::{JournalError, State};
+use crate::journal::{JournalError, LEFT_OF, State};
 
 use super::packed::{compress, uncompress};
 use super::schema::{begin_log, create_file, unreadable, unwritable, writing};
@@ -89,6 +89,7 @@ fn blank(connection: &Connection, path: &Path, extent: &Extent) -> Result<(), Jo
 
 fn erase_group(connection: &Connection, group: usize) -> rusqlite::Result<()> {
     connection.execute("DELETE FROM slices WHERE group_number = ?1", [number(group)])?;
+    connection.execute("DELETE FROM meta WHERE key = ?1", [format!("{LEFT_OF}{group}")])?;
     let sql = "UPDATE groups SET survivor = '', pairs = '[]', t = NULL, reason = NULL, state = ?2
                WHERE number = ?1";
     connection.execute(sql, params![number(group), State::Erased.to_string()]).map(drop)
@@ -101,7 +102,7 @@ mod tests {
     use futures::executor::block_on;
 
     use crate::journal::fixtures::intent;
-    use crate::journal::{Intent, Journal, SqliteJournal, State};
+    use crate::journal::{Intent, Journal, LEFT_OF, SqliteJournal, State};
     use crate::model::AccountType;
 
     /// Bytes that cannot be packed, so that they are found in the file.
@@ -119,6 +120,10 @@ mod tests {
         let intents = [1, 2, 3].map(|group| Intent { body: body(group as u64), ..intent(group) });
         block_on(journal.intend(intents.to_vec())).unwrap();
         let kept = journal.group(1).unwrap();
+        let left = |group: usize| format!("what was left of the group numbered {group}");
+        for group in [1, 2] {
+            journal.set_meta(&format!("{LEFT_OF}{group}"), &left(group)).unwrap();
+        }
         drop(journal);
         let holds = |part: &[u8]| {
             let bytes = fs::read(&path).unwrap();
@@ -128,12 +133,13 @@ mod tests {
         assert!(holds(&body(2)) && holds(survivor.as_bytes()));
 
         SqliteJournal::erase(&path, &[2]).unwrap();
-        assert!(!holds(&body(2)) && !holds(survivor.as_bytes()));
+        assert!(!holds(&body(2)) && !holds(survivor.as_bytes()) && !holds(left(2).as_bytes()));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no log is left beside it");
         let journal = SqliteJournal::open(&path).unwrap();
         let states = journal.states().unwrap();
         assert_eq!(states, [(1, State::Intended), (2, State::Erased), (3, State::Intended)]);
         assert_eq!(journal.group(1).unwrap(), kept);
+        assert_eq!(journal.metas(LEFT_OF).unwrap(), [(format!("{LEFT_OF}1"), left(1))]);
         assert_eq!(journal.slices(2).unwrap(), []);
         for group in [1, 3] {
             let slice = journal.slices(group).unwrap()[0].id;

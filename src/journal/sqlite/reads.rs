@@ -194,6 +194,15 @@ impl Reads {
         })
     }
 
+    pub(super) fn metas(&self, beginning: &str) -> Result<Vec<(String, String)>, JournalError> {
+        self.read(|connection| {
+            let sql = "SELECT key, value FROM meta WHERE substr(key, 1, length(?1)) = ?1";
+            let mut query = connection.prepare_cached(sql)?;
+            let rows = query.query_map([beginning], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows.collect()
+        })
+    }
+
     fn group_record(&self, row: &Row<'_>) -> rusqlite::Result<GroupRecord> {
         let of = self.accounts;
         Ok(GroupRecord {

@@ -18,9 +18,9 @@ use crate::storage::{StorageError, Writer};
 use super::super::discovered::Discovered;
 use super::super::overtaken::Raised;
 use super::super::rounds::{ROUNDS, Turn};
-use super::super::{GroupError, Merged, NextPage, Window};
+use super::super::{GroupError, Leftover, Merged, NextPage, Window};
 use super::relocate::relocate;
-use super::{Leftover, undated};
+use super::undated;
 
 /// A key without its account: what the rows of all accounts of a group share.
 type SharedKey = (TableIndex, Vec<Bytes>);

@@ -18,11 +18,10 @@ mod undated;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::journal::State;
-use crate::model::{AccountId, Amount, Group, SweepTally, TableIndex};
+use crate::model::{Amount, Group, SweepTally};
 use crate::plan::Plan;
 use crate::storage::Writer;
 
@@ -30,7 +29,7 @@ use super::discovered::Discovered;
 use super::drain::unless_stopped;
 use super::rounds::{Rounds, Turns};
 use super::scan::survey;
-use super::{Context, GroupError, Known, Window};
+use super::{Context, GroupError, Known, Leftover, Window};
 
 pub(super) use group::replay;
 
@@ -38,23 +37,6 @@ pub(super) use group::replay;
 const FAILED: &str = "the sweep of the group failed";
 /// Groups whose sources are looked at together.
 const WINDOW: usize = 20_000;
-
-/// A row that was left on a source, or of the survivor and otherwise than the policies say.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Leftover {
-    /// The source.
-    pub account: AccountId,
-    /// The surviving account.
-    pub survivor: AccountId,
-    /// The line of the source's pair in the input.
-    pub line: u64,
-    /// The table; `None` if the whole sweep of the group failed.
-    pub table: Option<TableIndex>,
-    /// The key of the row, in column order.
-    pub key: Vec<Bytes>,
-    /// Why it was left.
-    pub why: String,
-}
 
 /// Sweeps all groups of a plan that are done. `on_left` is told of each row that is left.
 ///
@@ -132,36 +114,4 @@ async fn owners<S: Writer>(
         owners.extend(owning);
     }
     Ok(Some((owners.into_iter().collect(), discovered)))
-}
-
-impl Leftover {
-    /// A row that a source of a group led to.
-    pub(super) fn of(
-        group: &Group,
-        source: usize,
-        (table, key): (TableIndex, Vec<Bytes>),
-        why: impl Into<String>,
-    ) -> Self {
-        let pair = &group.pairs[source];
-        Self {
-            account: pair.from.clone(),
-            survivor: group.survivor.clone(),
-            line: pair.line,
-            table: Some(table),
-            key,
-            why: why.into(),
-        }
-    }
-
-    pub(in super::super) fn of_group(group: &Group, why: &str) -> Self {
-        let pair = group.pairs.first();
-        Self {
-            account: pair.map_or_else(|| group.survivor.clone(), |pair| pair.from.clone()),
-            survivor: group.survivor.clone(),
-            line: pair.map_or(0, |pair| pair.line),
-            table: None,
-            key: Vec::new(),
-            why: why.to_owned(),
-        }
-    }
 }

@@ -20,8 +20,8 @@ use crate::spec::Survivorship;
 use crate::storage::{StorageError, Writer};
 
 use super::super::overtaken::{self, Acknowledged};
-use super::super::{GroupError, READS, Window};
-use super::{Leftover, undated};
+use super::super::{GroupError, Leftover, READS, Window, leftover};
+use super::undated;
 
 /// Why a late row is not taken to its new place.
 const HIDDEN: &str = "its new place was deleted later than it was written, by somebody or by another run: it is left where \
@@ -82,6 +82,7 @@ pub(super) async fn relocate<S: Writer>(
         let events = announced.map(|one| merge::event(event, one.account(group), one, t)).collect();
         window.deliver(events).await?;
     }
+    leftover::keep(&*window.journal, group, &relocated.left)?;
     let note = Note { group: group.index, state: State::Done, reason: None, known_as: None };
     window.journal.note(note)?;
     Ok(relocated)

@@ -1,6 +1,7 @@
 //! What the application writes while a run computes, or places what came late.
 
 use super::*;
+use crate::process::WRITING;
 use Act::Renews;
 
 const SETTINGS: [Setting; 2] = [Setting::new(true, 1), Setting::new(true, 1_000_000)];
@@ -119,5 +120,21 @@ fn e34_a_row_begun_anew_is_left_as_it_is() {
             }
         }
         assert!(renewed > 0);
+    }
+}
+
+/// What was left otherwise than a policy says is told also where the process is killed before it has told it.
+#[test]
+fn what_was_left_is_told_whoever_is_killed() {
+    for setting in SETTINGS {
+        for (written, killed) in (0..8).flat_map(|at| (at..at + 8).map(move |killed| (at, killed)))
+        {
+            let lower = Some((WRITING + written, Writes("c", KEY, Some(false))));
+            let steps = [
+                Does(Writes("b", KEY, Some(false))),
+                Applies(&[("b", "c")], All, Killed(WRITING + killed, Done), lower),
+            ];
+            ends(setting, &steps);
+        }
     }
 }
