@@ -43,7 +43,7 @@ impl Aftermath<'_> {
         match &mut swept {
             Some(swept) => {
                 swept.tally.left += merged.len() as u64;
-                pipeline::told(&*self.engine.context.journal).map_err(Failure::failed)?;
+                pipeline::reported(&*self.engine.context.journal).map_err(Failure::failed)?;
             }
             None => self.tell()?,
         }
@@ -55,7 +55,7 @@ impl Aftermath<'_> {
         for row in self.kept()? {
             tracing::warn!("line {}: a row of {} was left: {}", row.line, row.survivor, row.why);
         }
-        pipeline::told(&*self.engine.context.journal).map_err(Failure::failed)
+        pipeline::reported(&*self.engine.context.journal).map_err(Failure::failed)
     }
 
     fn kept(&self) -> Result<Vec<Leftover>, Failure> {

@@ -1,5 +1,5 @@
 //! Rows that were left, with why; and those that no later look comes across again: they are kept in the journal before
-//! their group is done, until they have been told, so that a process that is killed takes none with it.
+//! their group is done, until they have been reported, so that a process that is killed takes none with it.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -82,7 +82,7 @@ impl Kept {
     }
 }
 
-/// Keeps rows of a group until they are [told](told).
+/// Keeps rows of a group until they are [reported](reported).
 ///
 /// # Errors
 /// They are not kept.
@@ -126,11 +126,11 @@ pub fn kept(journal: &dyn Journal, plan: &Plan) -> Result<Vec<Leftover>, Journal
     Ok(rows)
 }
 
-/// They have been told, and are not kept any longer.
+/// They have been reported, and are not kept any longer.
 ///
 /// # Errors
-/// They will be told again.
-pub fn told(journal: &dyn Journal) -> Result<(), JournalError> {
+/// They will be reported again.
+pub fn reported(journal: &dyn Journal) -> Result<(), JournalError> {
     let kept = journal.metas(LEFT_OF)?.into_iter().filter(|(_, text)| !text.is_empty());
     kept.into_iter().try_for_each(|(name, _)| journal.set_meta(&name, ""))
 }

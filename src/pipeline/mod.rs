@@ -52,7 +52,7 @@ pub(crate) use deletes::{Deletes, HotPartition};
 pub use group::{GroupError, Merged, merge_group};
 pub(crate) use inspect::Absent;
 pub use inspect::{Conflict, Figures, Inspected, Selection, inspect};
-pub use leftover::{Leftover, kept, told};
+pub use leftover::{Leftover, kept, reported};
 pub use mentions::mentions;
 pub use operations::Operations;
 pub(crate) use run::{Barred, Busy};

@@ -249,7 +249,7 @@ pub async fn run<S: Writer, E>(
         };
         let pairs = plan.sources_of(index) as u64;
         match end {
-            Outcome::Done(merged) => outcome.add_done(pairs, merged, progress),
+            Outcome::Done(merged) => outcome.add_done(pairs, &merged, progress),
             Outcome::Left(why) => {
                 outcome.ended = Ended::Fatal;
                 if outcome.stopped_by.is_none() {
@@ -348,7 +348,7 @@ impl RunOutcome {
         }
     }
 
-    fn add_done(&mut self, pairs: u64, merged: Merged, progress: &GroupCounts) {
+    fn add_done(&mut self, pairs: u64, merged: &Merged, progress: &GroupCounts) {
         self.done += 1;
         self.pairs_merged += pairs;
         self.tally.add(&merged.tally);

@@ -398,7 +398,7 @@ impl Desk {
             let on_left = |left: &pipeline::Leftover| self.list(left.why.clone());
             let swept = pipeline::sweep(&self.context, &self.plan, &known, &never(), on_left).await;
             drop(swept);
-            pipeline::told(&*self.journal).unwrap();
+            pipeline::reported(&*self.journal).unwrap();
         }
     }
 
