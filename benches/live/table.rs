@@ -238,15 +238,23 @@ fn journal(_: &Path, ways: &Ways) -> anyhow::Result<String> {
         ("CPU of the client per pair, ms", &|m| m.cpu_s * 1e3 / m.pairs as f64),
         ("CPU of Cassandra per pair, ms", &|m| m.cassandra_cpu_s * 1e3 / m.pairs as f64),
     ];
-    for (name, figure) in figures {
-        let (disk, memory) = (each(ways, "disk", figure)?, each(ways, "memory", figure)?);
-        let ratio = shown(ratio(&disk, &memory));
-        text += &row(&[name.to_owned(), spread(disk), spread(memory), ratio]);
-    }
+    text += &compared(ways, ["disk", "memory"], &figures)?;
     let pairs = each(ways, "disk", |m| m.pairs as f64)?;
     let sizes = ways.get("size").into_iter().flatten().filter_map(|size| size["bytes"].as_f64());
     let per_pair = median(sizes.zip(pairs).map(|(bytes, pairs)| bytes / pairs).collect());
     Ok(text + &format!("\nThe journal takes {} bytes per pair.\n", shown(per_pair)))
+}
+
+/// Figures of two ways, and how the first compares with the second.
+fn compared(ways: &Ways, of: [&str; 2], figures: &[Figure<'_>]) -> anyhow::Result<String> {
+    let mut text = String::new();
+    for (name, figure) in figures {
+        let [one, other] = of.map(|way| each(ways, way, figure));
+        let (one, other) = (one?, other?);
+        let ratio = shown(ratio(&one, &other));
+        text += &row(&[(*name).to_owned(), spread(one), spread(other), ratio]);
+    }
+    Ok(text)
 }
 
 /// A merge with the register and without it, and a plan of accounts that an earlier run has merged.
@@ -259,25 +267,17 @@ fn register(_: &Path, ways: &Ways) -> anyhow::Result<String> {
         }),
         ("CPU of Cassandra per pair, ms", &|m| m.cassandra_cpu_s * 1e3 / m.pairs as f64),
     ];
-    for (name, figure) in figures {
-        let (with, without) = (each(ways, "with", figure)?, each(ways, "without", figure)?);
-        let ratio = shown(ratio(&with, &without));
-        text += &row(&[name.to_owned(), spread(with), spread(without), ratio]);
-    }
+    text += &compared(ways, ["with", "without"], &figures)?;
     text += "\n";
-    text += &head(&["a plan of known accounts", "seconds", "CPU seconds", "peak memory, MiB"]);
-    for (name, way) in [
-        ("`plan`, history not asked", "plan"),
-        ("`plan --inspect=sample=10`", "known"),
-        ("the same of 1,000 pairs", "few"),
-    ] {
-        let figures: [fn(&Measured) -> f64; 3] = [|m| m.whole_s, |m| m.cpu_s, peak_mib];
-        let mut cells = vec![name.to_owned()];
-        for figure in figures {
-            cells.push(shown(median(each(ways, way, figure)?)));
-        }
-        text += &row(&cells);
-    }
+    text += &resources(
+        ways,
+        "a plan of known accounts",
+        &[
+            ("`plan`, history not asked", "plan"),
+            ("`plan --inspect=sample=10`", "known"),
+            ("the same of 1,000 pairs", "few"),
+        ],
+    )?;
     Ok(text)
 }
 
@@ -418,15 +418,20 @@ fn peak_mib(measured: &Measured) -> f64 {
 
 fn planner(_: &Path, ways: &Ways) -> anyhow::Result<String> {
     let pairs = median(each(ways, "library", |m| m.pairs as f64)?);
-    let mut text =
-        head(&[&format!("{} pairs", shown(pairs)), "seconds", "CPU seconds", "peak memory, MiB"]);
-    for (name, way) in [
+    let ways_of = [
         ("CSV to groups", "library"),
         ("`tributary plan`, with its run directory", "plan"),
         ("`LC_ALL=C sort -u --parallel=2 -S 2G`", "sort"),
-    ] {
+    ];
+    resources(ways, &format!("{} pairs", shown(pairs)), &ways_of)
+}
+
+/// What some ways took, each by its name.
+fn resources(ways: &Ways, of: &str, named: &[(&str, &str)]) -> anyhow::Result<String> {
+    let mut text = head(&[of, "seconds", "CPU seconds", "peak memory, MiB"]);
+    for (name, way) in named {
         let figures: [fn(&Measured) -> f64; 3] = [|m| m.whole_s, |m| m.cpu_s, peak_mib];
-        let mut cells = vec![name.to_owned()];
+        let mut cells = vec![(*name).to_owned()];
         for figure in figures {
             cells.push(shown(median(each(ways, way, figure)?)));
         }
