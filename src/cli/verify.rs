@@ -75,6 +75,10 @@ async fn carry_out(
     }
     let done = done(&journal)?;
     let merged_on = later_merged(&ready, record, &journal, &done).await?;
+    let is_forgotten = match ready.past.archive() {
+        Some(past) => past.known_run(record.id.as_str()).await.map_err(Failure::failed)?.is_none(),
+        None => false,
+    };
     if !done.is_empty() {
         // A repair that dies leaves its accounts busy until the run is resumed.
         register::begin(&ready.past, run_dir.path(), RunState::Running).await?;
@@ -118,6 +122,7 @@ async fn carry_out(
         exit_code: exit.code(),
         repair: options.repair,
         truncated,
+        is_forgotten,
         stopped: stopped(&verified, console),
         again: (!is_over).then_some(command),
         differences: verified.counts.differences(),

@@ -46,6 +46,9 @@ pub(crate) struct Verification {
     pub repair: bool,
     /// Tables that were truncated since the run began.
     pub truncated: Vec<TruncatedTable>,
+    /// The register does not know the run any more: it can be compared, and nothing else.
+    #[serde(skip)]
+    pub(crate) is_forgotten: bool,
     /// Why it ended before all groups had been compared, if it did.
     pub stopped: Option<String>,
     /// The command that goes on, if it was stopped.
@@ -172,6 +175,8 @@ impl Answer for Verification {
         report.facts.push(session(self.started_at, self.finished_at, self.exit_code));
         report.facts.extend(self.facts());
         report.facts.extend(emptied(&self.truncated));
+        let forgotten = say!("does not know this run any more: it can only be compared");
+        report.facts.extend(self.is_forgotten.then(|| Fact::new("Register", forgotten)));
         report.facts.extend(contradictions(&report.equations));
         report.add(self.findings());
         report.add(self.examples());
@@ -354,7 +359,12 @@ impl Verification {
         let run = || self.run_dir.clone();
         if let Some(again) = &self.again {
             report.advise(say!("To go on where it was stopped"), again.clone());
-        } else if self.differences > 0 && !self.repair && self.truncated.is_empty() {
+        }
+        if self.is_forgotten {
+            return;
+        }
+        if self.again.is_none() && self.differences > 0 && !self.repair && self.truncated.is_empty()
+        {
             let to =
                 say!("To write again what is missing or worse ({} has each of them)", files::DIFF);
             report.advise(to, Advice::Verify { run: run(), repair: true });

@@ -24,6 +24,7 @@ pub(in crate::report::tests) fn verification() -> Verification {
         exit_code: 4,
         repair: false,
         truncated: Vec::new(),
+        is_forgotten: false,
         stopped: None,
         again: None,
         groups: VerifiedGroups {
