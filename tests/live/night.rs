@@ -209,7 +209,7 @@ fn a_copy_of_a_run_directory_that_is_at_work_is_refused() {
     running.signal("INT");
     running.wait().exits(130);
     world.resume(&moved).with("--rate", "none").run().exits(0);
-    world.assert_is(&expected);
+    world.assert_is_after_a_kill(&expected);
     // It is told where it was worked on last.
     world.over("undo", &again).run().exits(2).names(&moved.display().to_string());
 }

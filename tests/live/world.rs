@@ -247,6 +247,19 @@ impl World {
         assert_same("event", &expected.events, &payloads);
     }
 
+    /// The same where the run was killed: an event that had gone out by then may come again, as it was.
+    #[track_caller]
+    pub(crate) fn assert_is_after_a_kill(&self, expected: &Outcome) {
+        self.assert_tables(&expected.tables);
+        let mut events = BTreeMap::new();
+        for (object, event) in self.messages() {
+            let first = events.entry(object).or_insert_with(|| event.clone());
+            assert_eq!(*first, event, "two events for one enrolment");
+        }
+        let payloads = events.into_iter().map(|(object, event)| (object, event.payload)).collect();
+        assert_same("event", &expected.events, &payloads);
+    }
+
     #[track_caller]
     pub(crate) fn assert_tables(&self, expected: &Tables) {
         let seen = self.dump();
