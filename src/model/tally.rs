@@ -89,12 +89,16 @@ counts! {
     /// Keys of which a source's row was deleted while it was given back, later than that: they stay deleted; without the
     /// register, which would tell that it was no other run, they stay with the survivor.
     deleted_meanwhile: u64 = Shown::Fact {
-        words: ["Deleted", "key", "on a source while it was given back: that stands, and without the register the survivor's row"],
+        words: [
+            "Deleted",
+            "key",
+            "whose source's row was deleted while it was given back: that stands; without the register the survivor keeps its row",
+        ],
         is_warning: true,
     };
     /// Numbers that are added up, and that somebody wrote while they were put back: they are left as they are.
     counted_meanwhile: u64 = Shown::Fact {
-        words: ["Counted", "number", "while it was put back: what the run had added may be in it"],
+        words: ["Counted", "number", "written while it was put back: it stands, and what the run had added may be in it"],
         is_warning: true,
     };
 }
