@@ -11,7 +11,6 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use fixedbitset::FixedBitSet;
-use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::model::TimestampUs;
 use crate::storage::StorageError;
@@ -24,9 +23,6 @@ use stays::{Moment, Stays};
 const AT_ONCE: usize = 20_000;
 /// Rows that a server reads one behind the other in the time in which it finds the rows of one account.
 const ROWS_PER_ACCOUNT: usize = 8;
-/// Buckets that are read at once.
-const SCANS_AT_ONCE: usize = 2;
-
 /// How a run's work on an account stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Standing {
@@ -205,16 +201,18 @@ impl Lineage {
     ) -> Result<Self, StorageError> {
         if count > AT_ONCE {
             let most = count / BUCKETS as usize * ROWS_PER_ACCOUNT;
-            let scans = (0..BUCKETS).map(|bucket| register.scan(bucket, most, is_wanted));
-            let mut scans = stream::iter(scans).buffer_unordered(SCANS_AT_ONCE);
             let (mut search, mut went) = (Search::new(register, tables, own), Vec::new());
-            let is_whole = loop {
-                match scans.try_next().await? {
-                    Some(Some(entries)) => went.extend(search.add(entries).await?),
-                    Some(None) => break false,
-                    None => break true,
+            let mut is_whole = true;
+            // One after the other: what one holds of millions of accounts takes tens of megabytes until it is added.
+            for bucket in 0..BUCKETS {
+                match register.scan(bucket, most, is_wanted).await? {
+                    Some(entries) => went.extend(search.add(entries).await?),
+                    None => {
+                        is_whole = false;
+                        break;
+                    }
                 }
-            };
+            }
             if is_whole {
                 return search.ask([], went).await;
             }
