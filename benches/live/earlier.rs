@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use clap::Args;
-use tributary::cluster::{Cluster, ClusterSettings};
 use tributary::model::{Group, now_us};
 use tributary::register::{Claim, Register, Step, WindowEnd};
-use tributary::{pairs, plan};
 
 use super::connection::Input;
+use super::engine::{connect, plan};
 
 /// Groups of one of its windows.
 const WINDOW: usize = 4_000;
@@ -29,16 +28,10 @@ pub(crate) struct Options {
 
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     let connection = &options.input.connection;
-    let settings = ClusterSettings {
-        hosts: connection.hosts.clone(),
-        keyspace: connection.keyspace.clone(),
-        ..ClusterSettings::default()
-    };
-    let cluster = Cluster::connect(settings).await?;
+    let cluster = connect(&options.input).await?;
     let run = "20260101-000000-earlier";
     let register = cluster.register(&options.register, (run, None)).await?;
-    let plan =
-        plan::resolve(pairs::read(pairs::open(&options.input.pairs)?, &pairs::Format::default())?);
+    let plan = plan(&options.input)?;
     let groups: Vec<Group> = plan.groups().take(options.groups).collect();
     ensure!(groups.len() == options.groups, "there are {} groups only", groups.len());
     let began = now_us() - i64::try_from(Duration::from_secs(86_400).as_micros())?;

@@ -15,9 +15,10 @@ use tributary::journal::{Journal, SqliteJournal};
 use tributary::latency::Recorder;
 use tributary::model::{AccountType, now_us};
 use tributary::pace::{InFlight, Pace};
+use tributary::pairs;
 use tributary::pipeline::{AsOf, Context, GroupCounts, Known, Limits, Operations, run as merge};
+use tributary::plan::{self, Plan};
 use tributary::spec::RawSpec;
-use tributary::{pairs, plan};
 
 use super::connection::Input;
 use super::measure::{Measured, Used};
@@ -35,19 +36,28 @@ pub(crate) struct Options {
     out: PathBuf,
 }
 
+/// The cluster, as the library has it.
+pub(crate) async fn connect(input: &Input) -> anyhow::Result<Cluster> {
+    let settings = ClusterSettings {
+        hosts: input.connection.hosts.clone(),
+        keyspace: input.connection.keyspace.clone(),
+        ..ClusterSettings::default()
+    };
+    Ok(Cluster::connect(settings).await?)
+}
+
+/// The pairs, as the library plans them.
+pub(crate) fn plan(input: &Input) -> anyhow::Result<Plan> {
+    Ok(plan::resolve(pairs::read(pairs::open(&input.pairs)?, &pairs::Format::default())?))
+}
+
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     let before = Used::so_far(&options.input.servers)?;
     let began = Instant::now();
-    let settings = ClusterSettings {
-        hosts: options.input.connection.hosts.clone(),
-        keyspace: options.input.connection.keyspace.clone(),
-        ..ClusterSettings::default()
-    };
-    let cluster = Cluster::connect(settings).await?;
+    let cluster = connect(&options.input).await?;
     let spec = Arc::new(RawSpec::course_batch()?.check(cluster.schema())?);
     let storage = cluster.store(Arc::clone(&spec)).await?;
-    let plan =
-        plan::resolve(pairs::read(pairs::open(&options.input.pairs)?, &pairs::Format::default())?);
+    let plan = plan(&options.input)?;
     let journal: Arc<dyn Journal> = match &options.journal {
         Some(path) => {
             SqliteJournal::create(path, AccountType::Text)?;

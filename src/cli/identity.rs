@@ -107,9 +107,8 @@ impl Identity {
 }
 
 /// Compares the tables with those that the run began with. A table that is another one is refused, with what would `close`
-/// the run; columns that came or
-/// went are told, and of both nothing is lost: what came is the application's alone in the rows that the run has merged,
-/// and what went stays in the journal.
+/// the run; columns that came or went are told, and of both nothing is lost: what came is the application's alone in the
+/// rows that the run has merged, and what went stays in the journal.
 pub(super) fn check_tables(
     journal: &dyn Journal,
     spec: &Spec,

@@ -135,10 +135,7 @@ impl Reading {
         cluster.check_rights(&spec, false).await?;
         let store = cluster.reader(Arc::clone(&spec)).await?;
         let register_reader = match &inspect.cluster.register {
-            Some(keyspace) => {
-                cluster.check_sole_register(keyspace).await?;
-                cluster.register_reader(keyspace).await?
-            }
+            Some(keyspace) => cluster.sole_register_reader(keyspace).await?,
             None => None,
         };
         let recorder = Arc::new(Recorder::new(Operations::new(&spec).names().to_vec()));

@@ -21,8 +21,7 @@ pub(super) async fn list(
 ) -> Result<Exit, Failure> {
     let cluster = Cluster::connect(settings.clone()).await?;
     let name = register(settings)?;
-    cluster.check_sole_register(name).await?;
-    let Some(reader) = cluster.register_reader(name).await? else {
+    let Some(reader) = cluster.sole_register_reader(name).await? else {
         return Err(Failure::failed(anyhow!(
             "there is no register of runs in keyspace {name}: no run has begun yet that keeps one"
         )));

@@ -151,7 +151,7 @@ impl Session<'_> {
         if merged.ended != Ended::Finished || !(aftermath.sweeps || aftermath.mentions) {
             // What was interrupted is gone on with, and told then.
             if merged.ended == Ended::Finished {
-                aftermath.tell()?;
+                aftermath.without_sweep()?;
             }
             return Ok((None, None));
         }

@@ -30,6 +30,13 @@ pub(super) struct Aftermath<'a> {
 /// What came of it.
 pub(super) type Ended = (Option<Timed<SweepTally>>, Option<Timed<MentionTally>>);
 
+/// Tells of rows that merges left where nothing else lists them.
+fn tell(merged: &[Leftover]) {
+    for row in merged {
+        tracing::warn!("line {}: a row of {} was left: {}", row.line, row.survivor, row.why);
+    }
+}
+
 impl Aftermath<'_> {
     /// Sweeps the groups that are done, then has the rows that mention their sources name the survivors, and writes
     /// sweep.csv anew, with what the merges left, also those of a session that was killed.
@@ -41,20 +48,20 @@ impl Aftermath<'_> {
         list.finish()?;
         let (mut swept, mentions) = ended?;
         match &mut swept {
-            Some(swept) => {
-                swept.tally.left += merged.len() as u64;
-                pipeline::reported(&*self.engine.context.journal).map_err(Failure::failed)?;
-            }
-            None => self.tell()?,
+            Some(swept) => swept.tally.left += merged.len() as u64,
+            None => tell(&merged),
         }
+        self.have_reported()?;
         Ok((swept, mentions))
     }
 
-    /// Tells of rows that merges left where nothing else lists them.
-    pub(super) fn tell(&self) -> Result<(), Failure> {
-        for row in self.kept()? {
-            tracing::warn!("line {}: a row of {} was left: {}", row.line, row.survivor, row.why);
-        }
+    /// Tells of rows that merges left, where nothing is swept.
+    pub(super) fn without_sweep(&self) -> Result<(), Failure> {
+        tell(&self.kept()?);
+        self.have_reported()
+    }
+
+    fn have_reported(&self) -> Result<(), Failure> {
         pipeline::reported(&*self.engine.context.journal).map_err(Failure::failed)
     }
 

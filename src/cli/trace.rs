@@ -33,10 +33,7 @@ pub(super) async fn run(
     };
     let cluster = Cluster::connect(settings.clone()).await?;
     let reader = match &settings.register {
-        Some(name) => {
-            cluster.check_sole_register(name).await?;
-            cluster.register_reader(name).await?
-        }
+        Some(name) => cluster.sole_register_reader(name).await?,
         None => None,
     };
     let reader = reader.ok_or_else(unknown)?;

@@ -70,15 +70,16 @@ impl Kept {
         Self(source.unwrap_or_default(), row.table, key, row.why.clone())
     }
 
-    fn leftover(self, group: &Group) -> Option<Leftover> {
+    fn leftover(self, group: &Group) -> Result<Leftover, JournalError> {
         let Self(source, table, key, why) = self;
-        let key: Vec<Bytes> = key
-            .iter()
-            .map(|part| STANDARD.decode(part).map(Bytes::from))
-            .collect::<Result<_, _>>()
-            .ok()?;
-        group.pairs.get(source)?;
-        Some(Leftover { table, ..Leftover::of(group, source, (0, key), why) })
+        let key = key.iter().map(|part| STANDARD.decode(part).map(Bytes::from));
+        let key = key.collect::<Result<_, _>>();
+        let key = key.map_err(|error| JournalError::of_group(group.index, error))?;
+        if source >= group.pairs.len() {
+            let what = format!("it has no source {source}");
+            return Err(JournalError::of_group(group.index, what));
+        }
+        Ok(Leftover { table, ..Leftover::of(group, source, (0, key), why) })
     }
 }
 
@@ -118,10 +119,11 @@ pub fn kept(journal: &dyn Journal, plan: &Plan) -> Result<Vec<Leftover>, Journal
     let mut rows = Vec::new();
     for (name, text) in journal.metas(LEFT_OF)? {
         let number = name[LEFT_OF.len()..].parse().unwrap_or(usize::MAX);
-        let all = read(number, &text)?.into_iter();
         let group = (number < plan.len()).then(|| plan.group(number));
         let group = group.ok_or_else(|| JournalError::of_group(number, "it is not planned"))?;
-        rows.extend(all.filter_map(|row| row.leftover(&group)));
+        for row in read(number, &text)? {
+            rows.push(row.leftover(&group)?);
+        }
     }
     Ok(rows)
 }

@@ -23,6 +23,7 @@ use stays::{Moment, Stays};
 const AT_ONCE: usize = 20_000;
 /// Rows that a server reads one behind the other in the time in which it finds the rows of one account.
 const ROWS_PER_ACCOUNT: usize = 8;
+
 /// How a run's work on an account stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Standing {

@@ -4,8 +4,21 @@ use crate::model::quoted;
 
 use super::super::ask::Ask;
 use super::super::{Cluster, ClusterError};
+use super::RegisterReader;
 
 impl Cluster {
+    /// The register to be read by whoever asks for no run that has begun; none where its tables are not there.
+    ///
+    /// # Errors
+    /// Another keyspace has it; it is of a later version, or cannot be read.
+    pub(crate) async fn sole_register_reader(
+        &self,
+        keyspace: &str,
+    ) -> Result<Option<RegisterReader>, ClusterError> {
+        self.check_sole_register(keyspace).await?;
+        self.register_reader(keyspace).await
+    }
+
     /// Sees that no other keyspace has a register that knows the merged keyspace, where this one does not know it. One
     /// that this user may not read, or that cannot be read now, is passed over: it may be anybody's.
     ///

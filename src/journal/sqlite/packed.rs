@@ -1,7 +1,7 @@
 //! Intents and bodies in the form in which they are stored.
 
 use std::cell::RefCell;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::io::Read;
 use std::mem;
 
@@ -170,12 +170,27 @@ pub(super) fn read_account(of: AccountType, id: &str) -> Result<AccountId, serde
 /// A tally as JSON: its counts in the order of their rows, without their names, because there is one with every slice; before
 /// them those by table, likewise.
 fn tally(tally: &Tally) -> Option<String> {
-    let amounts = |of: Vec<Option<u64>>| {
-        of.iter().map(|n| n.unwrap_or_default().to_string()).collect::<Vec<_>>().join(",")
-    };
-    let tables = tally.tables.iter().map(|table| format!("[{}]", amounts(table.amounts())));
-    let tables = tables.collect::<Vec<_>>().join(",");
-    (*tally != Tally::default()).then(|| format!("[[{tables}],{}]", amounts(tally.amounts())))
+    if *tally == Tally::default() {
+        return None;
+    }
+    let mut text = "[[".to_owned();
+    for (at, table) in tally.tables.iter().enumerate() {
+        text.push_str(if at == 0 { "[" } else { ",[" });
+        push_amounts(&mut text, table);
+        text.push(']');
+    }
+    text.push_str("],");
+    push_amounts(&mut text, tally);
+    text.push(']');
+    Some(text)
+}
+
+fn push_amounts(text: &mut String, of: &impl Counts) {
+    for (at, amount) in of.amounts().into_iter().enumerate() {
+        let comma = if at == 0 { "" } else { "," };
+        // A text takes all that is written to it.
+        _ = write!(text, "{comma}{}", amount.unwrap_or_default());
+    }
 }
 
 /// A tally from its JSON. Counts that it lacks are newer than it, and 0; those that are not known here are passed over.

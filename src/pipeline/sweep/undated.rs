@@ -9,8 +9,7 @@ use crate::readable;
 use crate::spec::Table;
 use crate::storage::Writer;
 
-use super::super::Leftover;
-use super::super::Window;
+use super::super::{Leftover, Window};
 
 /// Up to when whatever was written to a row of a source has been deleted by earlier looks, or stays because it is hidden.
 pub(super) fn deleted(offered: &[Swept], table: TableIndex, key: &[Bytes]) -> Option<TimestampUs> {
