@@ -49,7 +49,8 @@ counts! {
     unchanged: u64 = Shown::Column("unchanged");
     /// Source rows that were deleted.
     deleted: u64 = Shown::Column("deleted");
-    /// Sums of more, or less, than their column's type can hold: what was written is the highest or the lowest that it can.
+    /// Sums that one of their sources made more, or less, than their column's type can hold: they were cut to the highest, or
+    /// the lowest, that it can, and what further sources have was added to that.
     capped_sums: u64 = Shown::Fact {
         words: ["Capped", "sum", "beyond the limits of the column's type: what exceeds them is lost"],
         is_warning: true,

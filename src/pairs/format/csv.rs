@@ -20,7 +20,7 @@ use record::Scanner;
 pub(super) static KIND: FormatKind = FormatKind {
     about: "CSV: a line per pair behind a header that names the columns (`--from-column`, `--to-column`, `--delimiter`). \
             More columns that the header names, CRLF and a first line `sep=;` are fine",
-    mend: "look whether the delimiter is right; Latin-1 becomes UTF-8 by: iconv -f WINDOWS-1252 -t UTF-8",
+    mend: "look whether the delimiter is right; quote what holds one; Latin-1 becomes UTF-8 by: iconv -f WINDOWS-1252 -t UTF-8",
     settings: CSV,
     of: |layers| Ok(Arc::new(CsvFormat { delimiter: layers.get(&DELIMITER)? })),
 };
